@@ -1,0 +1,38 @@
+# Two commands for a newcomer, `make demo` and `make test`; both set up first.
+PYTHON ?= python3
+ENVIRONMENT := .venv/bin/python
+STAMP := .venv/.installed
+
+.PHONY: setup demo test test-all lint lock clean
+
+setup: $(STAMP)
+
+# Installs exactly what requirements.lock pins, hashes checked, with plain pip.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else 'Python %d.%d does not run TensorFlow 2.21: choose one of 3.11 to 3.13 with make PYTHON=python3.11.' % v)"
+	@echo "Setting up .venv: about two minutes, once."
+	$(PYTHON) -m venv --clear .venv
+	$(ENVIRONMENT) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
+	$(ENVIRONMENT) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	@.venv/bin/tf-tokenrl demo
+
+test: $(STAMP)
+	@$(ENVIRONMENT) -m pytest -m "not slow"
+
+test-all: $(STAMP)
+	@$(ENVIRONMENT) -m pytest
+
+lint: $(STAMP)
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+# Needs uv, a development tool; everything else needs only the Python above.
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra test --extra dev --output-file requirements.lock
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,106 @@
+"""Clean, screen and split a task's data and train a tokenizer on it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_tokenrl import __version__, tasks
+from tf_tokenrl.datasets import cleaning, prepared, readers, screening
+from tf_tokenrl.datasets.splits import SPLITS
+from tf_tokenrl.models.tokenizer import load_processor, train_sentencepiece
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """Which data, and what becomes of it.
+
+    Attributes:
+        task: name of a task, or "module:Class"; built with the next three.
+        data: "docstrings", "tfds:NAME", a .jsonl file or a folder of them.
+        source: field with the text that is given.
+        target: field with the answer that is wanted.
+        out: folder to write.
+        vocabulary_size: tokens of the tokenizer.
+        max_prompt_tokens: longer prompts are cut; one place is kept for the
+            token that opens the answer.
+        max_answer_tokens: rows with longer answers are dropped; one place is
+            kept for the stop token.
+        min_answer_words: rows with shorter answers are dropped.
+        lowercase: write prompts and answers in lower case.
+        remove_stop_words: take English stop words out of the prompts.
+        remove_punctuation: take punctuation out of the prompts.
+        deduplicate: drop rows that repeat a row of their split.
+        limit: most rows of each split, drawn at random; 0: all.
+        seed: of that draw.
+    """
+
+    task: str = "headline"
+    data: str = "docstrings"
+    source: str = "source"
+    target: str = "target"
+    out: Path = Path("runs/demo/data")
+    vocabulary_size: int = 4096
+    max_prompt_tokens: int = 96
+    max_answer_tokens: int = 24
+    min_answer_words: int = 1
+    lowercase: bool = False
+    remove_stop_words: bool = False
+    remove_punctuation: bool = False
+    deduplicate: bool = True
+    limit: int = 0
+    seed: int = 0
+
+
+def main(options: PrepareOptions) -> Path:
+    """Writes the folder `options.out`, or keeps it where it is current."""
+    record = {k: v for k, v in vars(options).items() if k != "out"}
+    record["data_version"] = readers.version(options.data)
+    record["tf_tokenrl_version"] = __version__
+    if prepared.is_current(options.out, record):
+        print(f'"{options.out}" holds this data already.')
+        return options.out
+    task = tasks.get(
+        options.task,
+        data=options.data,
+        source=options.source,
+        target=options.target,
+    )
+    steps = cleaning.steps(
+        options.lowercase, options.remove_punctuation, options.remove_stop_words
+    )
+    splits, counts, earlier = {}, {}, set()
+    for split in SPLITS:
+        rows = task.examples(split)
+        rows = screening.sample(rows, options.limit, options.seed)
+        clean = [screening.rewrite(row, *steps) for row in rows]
+        splits[split], counts[split] = screening.screen(
+            screening.shorten(clean, options.max_prompt_tokens),
+            earlier,
+            options.min_answer_words,
+            options.deduplicate,
+        )
+        counts[split][screening.ROWS_IN] = len(rows)
+        screening.require_rows(split, splits[split], counts[split])
+    tokenizer = train_sentencepiece(
+        screening.corpus(splits["train"], options.max_prompt_tokens),
+        options.vocabulary_size,
+    )
+    processor = load_processor(tokenizer)
+    earlier = set()  # prompts that differ may be equal once they are cut
+    for split in SPLITS:
+        fitted, cut = screening.fit(
+            splits[split],
+            processor,
+            options.max_prompt_tokens - 1,
+            options.max_answer_tokens - 1,
+        )
+        splits[split], dropped = screening.screen(
+            fitted, earlier, deduplicate=options.deduplicate
+        )
+        counts[split] += cut + dropped
+        screening.require_rows(split, splits[split], counts[split])
+        counts[split][screening.ROWS_OUT] = len(splits[split])
+    statistics = {k: screening.in_order(v) for k, v in counts.items()}
+    prepared.write_prepared(options.out, splits, tokenizer, statistics, record)
+    print(prepared.table(statistics))
+    print(f'Prepared data: "{options.out}".')
+    return options.out

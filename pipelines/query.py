@@ -1,0 +1,87 @@
+"""Ask a served model: `tf-tokenrl query "Return the length of a list."`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tyro.conf import Positional
+
+from tf_tokenrl.client import Client, Reply
+from tf_tokenrl.errors import TokenRLError
+
+
+@dataclass(frozen=True)
+class QueryOptions:
+    """What to ask, and whom.
+
+    Attributes:
+        prompts: the texts to answer; the lines of standard input by default.
+        address: "host:port" of a server.
+        model: the name under which the model is served.
+        temperature: 0 always takes the likeliest token.
+        seed: the same seed draws the same answer.
+        top_k: draw among the k likeliest tokens only; 0 for all.
+        top_p: draw among the likeliest tokens that hold this share of the
+            probability.
+        max_new_tokens: the most tokens to add; 0 for the model's own limit.
+        batch_size: prompts sent in one request.
+        timeout: seconds that one request may take.
+        json: print one JSON object per answer, with tokens, log-probabilities
+            (nats) and values.
+    """
+
+    prompts: Positional[tuple[str, ...]] = ()
+    address: str = "localhost:8500"
+    model: str = "headline"
+    temperature: float = 0.0
+    seed: int = 0
+    top_k: int = 0
+    top_p: float = 1.0
+    max_new_tokens: int = 0
+    batch_size: int = 32
+    timeout: float = 60.0
+    json: bool = False
+
+
+def main(options: QueryOptions) -> None:
+    """Print the answers, in the order of the prompts.
+
+    Raises:
+        TokenRLError: there is no prompt, or the server does not answer.
+    """
+    prompts = list(options.prompts) or _lines()
+    if not prompts:
+        raise TokenRLError(
+            "Nothing to ask: give a prompt, or prompts as lines on standard "
+            "input."
+        )
+    if options.batch_size < 1:
+        raise TokenRLError("--batch-size must be at least 1.")
+    for reply in _replies(prompts, options):
+        print(_as_json(reply) if options.json else reply.text, flush=True)
+
+
+def _lines() -> list[str]:
+    if sys.stdin.isatty():
+        return []
+    return [line for line in sys.stdin.read().splitlines() if line.strip()]
+
+
+def _replies(prompts: list[str], options: QueryOptions) -> Iterator[Reply]:
+    with Client(
+        options.address, options.model, timeout=options.timeout
+    ) as client:
+        for start in range(0, len(prompts), options.batch_size):
+            yield from client.generate(
+                prompts[start : start + options.batch_size],
+                seed=options.seed,
+                temperature=options.temperature,
+                top_k=options.top_k,
+                top_p=options.top_p,
+                max_new_tokens=options.max_new_tokens,
+            )
+
+
+def _as_json(reply: Reply) -> str:
+    return json.dumps(reply._asdict(), ensure_ascii=False)

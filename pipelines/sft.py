@@ -1,0 +1,99 @@
+"""Warm start: maximum likelihood on good answers, with Keras `fit`."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+
+from tf_tokenrl import distribution, runs, supervised, tasks
+from tf_tokenrl.models import scratch, storage
+from tf_tokenrl.models.scratch import ModelOptions
+from tf_tokenrl.models.tokenizer import load_tokenizer
+
+
+@dataclass(frozen=True)
+class SftOptions:
+    """What to learn from, and how.
+
+    Attributes:
+        data: a folder that `prepare` wrote.
+        task: name of a task, or "module:Class".
+        out: folder of this run; `policy.keras` is written there.
+        start: policy to go on from; by default one with fresh weights.
+        model: shape of fresh weights.
+        max_prompt_tokens: longest prompt of a fresh policy.
+        max_new_tokens: longest answer of a fresh policy.
+        temperature: sampling temperature of a fresh policy.
+        strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
+        batch_size: rows per step.
+        learning_rate: of AdamW, reached after `warmup` steps.
+        warmup: steps of linear warm-up.
+        weight_decay: of AdamW.
+        epochs: most passes over the data.
+        patience: epochs without a better validation loss that end the run;
+            the best weights are kept.
+        seconds: end after the epoch, or within it, at which this time is
+            up; 0 sets no limit.
+        seed: of weights and order.
+    """
+
+    data: Path = Path("runs/demo/data")
+    task: str = "headline"
+    out: Path = Path("runs/sft")
+    start: Path | None = None
+    model: ModelOptions = field(default_factory=ModelOptions)
+    max_prompt_tokens: int = 96
+    max_new_tokens: int = 24
+    temperature: float = 1.0
+    strategy: str = "default"
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    warmup: int = 100
+    weight_decay: float = 0.05
+    epochs: int = 20
+    patience: int = 1
+    seconds: float = 0.0
+    seed: int = 0
+
+
+def main(options: SftOptions) -> Path:
+    """Train, save `policy.keras`, and report the perplexity."""
+    keras.utils.set_random_seed(options.seed)
+    task = tasks.get(options.task, data=str(options.data))
+    train, validation = task.examples("train"), task.examples("validation")
+    with distribution.strategy(options.strategy).scope():
+        policy = _policy(options)
+        policy.compile(
+            supervised.optimizer(
+                options.learning_rate, options.warmup, options.weight_decay
+            )
+        )
+    runs.record(options.out, "sft", options)
+    policy.fit(
+        supervised.batches(policy, train, options.batch_size, options.seed),
+        validation_data=supervised.batches(policy, validation, 128),
+        epochs=options.epochs,
+        callbacks=supervised.callbacks(
+            options.out, options.patience, options.seconds
+        ),
+        verbose=supervised.verbosity(),
+    )
+    nll = supervised.nll(policy, validation)
+    results = {"validation_nll": nll, "validation_perplexity": math.exp(nll)}
+    runs.write_json(options.out / "results.json", results)
+    path = storage.save(policy, options.out / "policy.keras")
+    print(f"Validation perplexity {math.exp(nll):.2f}; policy: {path}")
+    return path
+
+
+def _policy(options: SftOptions):
+    if options.start is not None:
+        return storage.load(options.start)
+    return scratch.build(
+        options.model,
+        load_tokenizer(options.data / "tokenizer.spm"),
+        options.max_prompt_tokens,
+        options.max_new_tokens,
+        options.temperature,
+    )

@@ -1,0 +1,130 @@
+"""Reinforcement learning: make a policy's answers earn more."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from tf_tokenrl import algorithms, distribution, rewards, runs, tasks
+from tf_tokenrl.callbacks import (
+    CsvLog,
+    EarlyStopping,
+    ProgressBar,
+    TensorBoardLog,
+)
+from tf_tokenrl.catalog import parse_call
+from tf_tokenrl.checkpoint import Checkpoint
+from tf_tokenrl.models import storage
+from tf_tokenrl.samples import samples
+from tf_tokenrl.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Which policy, which reward, which algorithm.
+
+    Attributes:
+        policy: a policy that `sft` wrote.
+        data: a folder that `prepare` wrote.
+        task: name of a task, or "module:Class".
+        out: folder of this run.
+        reward: rewards added and scaled, such as
+            "rouge(variant='l') - 0.1 * kl".
+        algorithm: "ppo", "actor_critic", "reinforce", with options such as
+            "ppo(clip=0.1, epochs=2)".
+        strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
+        steps: rounds of sampling and learning.
+        batch_size: answers per step, over all replicas.
+        learning_rate: of Adam at the first step.
+        final_learning_rate: of Adam at the last step; falls linearly.
+        gradient_clip: greatest global norm of the gradient; 0 sets no limit.
+        accumulation: parts in which a minibatch is computed.
+        early_stopping: steps without a better mean reward that end the run;
+            0 never ends it early.
+        checkpoint_every: steps between two checkpoints.
+        resume: go on from the newest checkpoint in `out`.
+        sample_answers: answers shown token by token in the report.
+        seed: of sampling and order.
+    """
+
+    policy: Path = Path("runs/sft/policy.keras")
+    data: Path = Path("runs/demo/data")
+    task: str = "headline"
+    out: Path = Path("runs/rl")
+    reward: str = "rouge(variant='l') - 0.02 * kl"
+    algorithm: str = "ppo"
+    strategy: str = "default"
+    steps: int = 100
+    batch_size: int = 96
+    learning_rate: float = 3e-4
+    final_learning_rate: float = 0.0
+    gradient_clip: float = 1.0
+    accumulation: int = 1
+    early_stopping: int = 0
+    checkpoint_every: int = 50
+    resume: bool = False
+    sample_answers: int = 8
+    seed: int = 0
+
+
+def main(options: TrainOptions) -> Path:
+    """Train, save `policy.keras`, and keep what the report needs."""
+    task = tasks.get(options.task, data=str(options.data))
+    reward = rewards.parse(options.reward)
+    name, settings = parse_call(options.algorithm)
+    algorithm = algorithms.get(name, **settings)
+    train, test = task.examples("train"), task.examples("test")
+    strategy = distribution.strategy(options.strategy)
+    with strategy.scope():
+        policy = storage.load(options.policy)
+        trainer = Trainer(
+            policy,
+            reward=reward,
+            algorithm=algorithm,
+            optimizer=_optimizer(options, algorithm),
+            reference=policy.frozen_copy(),
+            gradient_clip=options.gradient_clip,
+            accumulation=options.accumulation,
+            seed=options.seed,
+        )
+        stopping = _stopping(options)
+        checkpoint = Checkpoint(
+            trainer,
+            options.out / "checkpoints",
+            every=options.checkpoint_every,
+            remembered=stopping,
+        )
+        if options.resume:
+            print(f"Resumed after {checkpoint.restore()} steps.")
+        runs.record(options.out, "train", options)
+        trainer.fit(
+            train,
+            options.steps,
+            options.batch_size,
+            callbacks=[
+                ProgressBar(),
+                CsvLog(options.out / "log.csv"),
+                TensorBoardLog(options.out / "tensorboard"),
+                *stopping,
+                checkpoint,
+            ],
+        )
+    shown = samples(trainer, test[: options.sample_answers])
+    runs.write_json(options.out / "samples.json", shown)
+    path = storage.save(policy, options.out / "policy.keras")
+    print(f"Policy: {path}")
+    return path
+
+
+def _optimizer(options: TrainOptions, algorithm) -> keras.Optimizer:
+    updates = options.steps * algorithm.epochs * algorithm.minibatches
+    schedule = keras.optimizers.schedules.PolynomialDecay(
+        options.learning_rate, updates, options.final_learning_rate
+    )
+    return keras.optimizers.Adam(schedule, epsilon=1e-5)
+
+
+def _stopping(options: TrainOptions) -> list[EarlyStopping]:
+    if options.early_stopping < 1:
+        return []
+    return [EarlyStopping("reward", patience=options.early_stopping)]

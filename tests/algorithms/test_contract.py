@@ -1,0 +1,187 @@
+"""What every algorithm of the library must do, in every configuration."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_tokenrl import algorithms, catalog
+from tf_tokenrl.algorithms import Algorithm
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Batch
+
+NAMES = catalog.names(algorithms)
+VARIANTS = [
+    *((name, {}) for name in NAMES),
+    ("reinforce", {"baseline": "none", "discount": 0.9}),
+    ("reinforce", {"baseline": "leave_one_out", "samples_per_prompt": 2}),
+    ("reinforce", {"baseline": "value", "whiten": True}),
+    ("actor_critic", {"whiten": False, "entropy_weight": 0.1}),
+    ("ppo", {"value_clip": None, "discount": 0.9, "entropy_weight": 0.1}),
+    ("ppo", {"clip": 0.01, "value_clip": 0.01}),
+]
+each_variant = pytest.mark.parametrize(
+    "algorithm",
+    [algorithms.get(name, **options) for name, options in VARIANTS],
+    ids=[f"{name}-{options}" for name, options in VARIANTS],
+)
+
+
+def flat(targets, loss, metrics):
+    return [*targets, loss, *metrics.values()]
+
+
+@each_variant
+def test_everything_is_per_token_and_zero_where_masked(
+    algorithm, make_batch, learn
+):
+    batch = make_batch(junk=3.0)
+    for tensor in flat(*learn(algorithm, *batch)):
+        assert tensor.dtype == tf.float32
+        assert tensor.shape == batch[0].mask.shape
+        assert np.isfinite(tensor).all()
+        assert not tensor.numpy()[~batch[0].mask].any()
+
+
+@each_variant
+def test_masked_slots_change_neither_values_nor_gradients(
+    algorithm, make_batch, learn
+):
+    def run(junk):
+        rollout, rewards, scores = make_batch(junk)
+        scores = tf.nest.map_structure(tf.constant, scores)
+        with tf.GradientTape() as tape:
+            tape.watch(scores)
+            results = learn(algorithm, rollout, rewards, scores)
+        gradients = tape.gradient(results[1], scores)
+        return flat(*results) + [g for g in gradients if g is not None]
+
+    for clean, dirty in zip(run(0.0), run(float("nan")), strict=True):
+        np.testing.assert_array_equal(clean, dirty)
+
+
+@each_variant
+def test_padding_changes_nothing(algorithm, make_batch, learn):
+    plain = flat(*learn(algorithm, *make_batch()))
+    padded = flat(*learn(algorithm, *make_batch(float("nan"), columns=12)))
+    for narrow, wide in zip(plain, padded, strict=True):
+        np.testing.assert_allclose(wide[:, :5], narrow, atol=1e-6)
+        assert not wide[:, 5:].numpy().any()
+
+
+@each_variant
+def test_the_order_of_rows_means_nothing(algorithm, make_batch, learn):
+    batch = make_batch()
+    backwards = tf.nest.map_structure(lambda x: x[::-1], batch)
+    for forth, back in zip(
+        flat(*learn(algorithm, *batch)),
+        flat(*learn(algorithm, *backwards)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(back[::-1], forth, atol=1e-6)
+
+
+@each_variant
+def test_what_was_collected_is_constant(algorithm, make_batch):
+    rollout, rewards, scores = make_batch()
+    targets = algorithm.targets(rollout, rewards)
+    old = [
+        tf.constant(x)
+        for x in (rollout.log_probs, rollout.values, *targets, rewards)
+    ]
+    with tf.GradientTape() as tape:
+        tape.watch(old)
+        past = rollout._replace(log_probs=old[0], values=old[1])
+        batch = Batch(past, old[4], type(targets)(*old[2:4]))
+        loss, _ = algorithm.loss(batch, scores)
+    assert tape.gradient(loss, old) == [None] * 5
+
+
+@each_variant
+def test_a_graph_of_unknown_shape_equals_eager(algorithm, make_batch, learn):
+    batch = make_batch()
+    specs = tf.nest.map_structure(
+        lambda x: tf.TensorSpec((None, None), tf.as_dtype(x.dtype)), batch
+    )
+    graph = tf.function(
+        lambda *inputs: learn(algorithm, *inputs), input_signature=specs
+    )
+    for traced, eager in zip(
+        flat(*graph(*batch)), flat(*learn(algorithm, *batch)), strict=True
+    ):
+        np.testing.assert_allclose(traced, eager, atol=1e-6)
+
+
+@each_variant
+def test_returns_stem_from_advantages_before_whitening(algorithm, make_batch):
+    rollout, rewards, _ = make_batch()
+    plain = dataclasses.replace(algorithm, whiten=False)
+    white = dataclasses.replace(algorithm, whiten=True)
+    expected = plain.targets(rollout, rewards)
+    result = white.targets(rollout, rewards)
+    np.testing.assert_allclose(result.returns, expected.returns)
+    chosen = result.advantages.numpy()[rollout.mask]
+    np.testing.assert_allclose(chosen.mean(), 0, atol=1e-6)
+    np.testing.assert_allclose(chosen.std(), 1, rtol=1e-5)
+    assert np.corrcoef(chosen, expected.advantages.numpy()[rollout.mask])[
+        0, 1
+    ] == pytest.approx(1)
+
+
+@each_variant
+def test_metrics_that_cannot_be_negative_are_not(algorithm, make_batch, learn):
+    _, _, metrics = learn(algorithm, *make_batch())
+    for name in metrics.keys() - {"policy_loss"}:
+        assert (metrics[name].numpy() >= 0).all()
+
+
+@each_variant
+def test_the_constructor_is_the_configuration(algorithm):
+    options = dataclasses.asdict(algorithm)
+    name = type(algorithm).__module__.rpartition(".")[2]
+    assert algorithms.get(name, **options) == algorithm
+    for option, value in options.items():
+        assert f"{option}={value!r}" in repr(algorithm)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_defaults_discount_nothing(name):
+    algorithm = algorithms.get(name)
+    assert algorithm.discount == 1.0
+    assert getattr(algorithm, "trace_decay", 0.95) == 0.95
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("discount", 1.5),
+        ("discount", float("nan")),
+        ("discount", "0.9"),
+        ("discount", True),
+        ("value_weight", -1),
+        ("entropy_weight", None),
+        ("samples_per_prompt", 0),
+        ("samples_per_prompt", 2.0),
+        ("no_such_option", 1),
+    ],
+)
+def test_impossible_options_are_named(name, option, value):
+    with pytest.raises(TokenRLError, match=option):
+        algorithms.get(name, **{option: value})
+
+
+def test_an_algorithm_of_the_users_own(tmp_path, monkeypatch):
+    (tmp_path / "own_algorithm.py").write_text(
+        "from tf_tokenrl.algorithms import Algorithm\n"
+        "class Own(Algorithm):\n"
+        "    targets = loss = None\n"
+        "class Other: pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert isinstance(algorithms.get("own_algorithm:Own"), Algorithm)
+    with pytest.raises(TokenRLError, match="is not an algorithm"):
+        algorithms.get("own_algorithm:Other")
+    with pytest.raises(TokenRLError, match="Did you mean"):
+        algorithms.get("reinforc")

@@ -1,0 +1,123 @@
+"""Baselines of REINFORCE by loops, and its special cases."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_tokenrl import algorithms
+from tf_tokenrl.errors import TokenRLError
+
+
+def leave_one_out(**options):
+    return algorithms.get(
+        "reinforce", baseline="leave_one_out", samples_per_prompt=2, **options
+    )
+
+
+def at_the_end(mask, scores):
+    rewards = np.full(mask.shape, np.nan, np.float32)
+    rewards[mask] = 0
+    for row, score in enumerate(scores):
+        rewards[row, np.flatnonzero(mask[row])[-1]] = score
+    return rewards
+
+
+def test_one_score_per_text_gives_the_published_leave_one_out(make_batch):
+    rollout, _, _ = make_batch()
+    scores = np.array([0.7, -1.9, 0.25, 3.0], np.float32)
+    targets = leave_one_out().targets(rollout, at_the_end(rollout.mask, scores))
+    for row, other in ((0, 1), (1, 0), (2, 3), (3, 2)):
+        chosen = targets.advantages[row][rollout.mask[row]]
+        np.testing.assert_allclose(
+            chosen, np.full(len(chosen), scores[row] - scores[other])
+        )
+
+
+def test_mean_is_the_mean_of_the_other_rows(make_batch):
+    rollout, _, _ = make_batch()
+    scores = np.array([0.7, -1.9, 0.25, 3.0], np.float32)
+    targets = algorithms.get("reinforce", baseline="mean").targets(
+        rollout, at_the_end(rollout.mask, scores)
+    )
+    for row in range(4):
+        others = np.delete(scores, row).mean()
+        chosen = targets.advantages[row][rollout.mask[row]]
+        np.testing.assert_allclose(
+            chosen, np.full(len(chosen), scores[row] - others), rtol=1e-5
+        )
+
+
+def test_rewards_along_the_way_are_compared_at_the_same_position(make_batch):
+    """Row 1 ended after two tokens and stands by its last return."""
+    rollout, _, _ = make_batch()
+    rewards = np.where(rollout.mask, 1.0, np.nan).astype(np.float32)
+    targets = leave_one_out().targets(rollout, rewards)
+    np.testing.assert_array_equal(targets.returns[0], [4, 3, 2, 1, 0])
+    np.testing.assert_array_equal(targets.returns[1], [2, 1, 0, 0, 0])
+    np.testing.assert_array_equal(targets.advantages[0], [2, 2, 1, 0, 0])
+    np.testing.assert_array_equal(targets.advantages[1], [-2, -2, 0, 0, 0])
+
+
+def test_the_whole_batch_as_one_group_is_the_mean(make_batch):
+    rollout, rewards, _ = make_batch()
+    group = algorithms.get(
+        "reinforce", baseline="leave_one_out", samples_per_prompt=4
+    )
+    mean = algorithms.get("reinforce", baseline="mean")
+    np.testing.assert_array_equal(
+        group.targets(rollout, rewards).advantages,
+        mean.targets(rollout, rewards).advantages,
+    )
+
+
+def test_a_single_row_has_no_mean_to_take_off(make_batch):
+    rollout, rewards, _ = tf.nest.map_structure(lambda x: x[:1], make_batch())
+    targets = algorithms.get("reinforce").targets(rollout, rewards)
+    np.testing.assert_array_equal(targets.advantages, targets.returns)
+
+
+def test_fractions_and_signs_survive(make_batch):
+    rollout, _, _ = make_batch()
+    rewards = at_the_end(rollout.mask, [0.7, 1.9, -0.3, 0.5])
+    targets = algorithms.get("reinforce", baseline="none").targets(
+        rollout, rewards
+    )
+    np.testing.assert_allclose(targets.advantages[:, 0], [0.7, 1.9, -0.3, 0.5])
+
+
+def test_only_a_critic_that_is_used_is_taught(make_batch, learn):
+    for baseline, expected in (("mean", False), ("value", True)):
+        algorithm = algorithms.get("reinforce", baseline=baseline)
+        _, _, metrics = learn(algorithm, *make_batch())
+        assert ("value_loss" in metrics) is expected
+
+
+def test_loss_is_the_weighted_sum(make_batch, learn):
+    algorithm = algorithms.get(
+        "reinforce", baseline="value", value_weight=0.5, entropy_weight=0.01
+    )
+    _, loss, metrics = learn(algorithm, *make_batch())
+    np.testing.assert_allclose(
+        loss,
+        metrics["policy_loss"]
+        + 0.5 * metrics["value_loss"]
+        - 0.01 * metrics["entropy"],
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_one_sample_has_no_other_to_compare_with():
+    with pytest.raises(TokenRLError, match="samples_per_prompt to 2"):
+        algorithms.get("reinforce", baseline="leave_one_out")
+
+
+def test_groups_must_fill_the_batch(make_batch):
+    rollout, rewards, _ = tf.nest.map_structure(lambda x: x[:3], make_batch())
+    with pytest.raises(TokenRLError, match="3 rows"):
+        leave_one_out().targets(rollout, rewards)
+
+
+def test_unknown_baselines_are_named():
+    with pytest.raises(TokenRLError, match='"average".*mean'):
+        algorithms.get("reinforce", baseline="average")

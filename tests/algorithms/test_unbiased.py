@@ -1,0 +1,127 @@
+"""The mean gradient of each algorithm is the exact policy gradient.
+
+A policy over the tokens stop, a and b writes at most two of them, so all its
+seven texts can be listed and the expected reward J differentiated exactly.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_tokenrl import algorithms
+from tf_tokenrl.flow import Batch, Rollout, Scores
+
+TEXTS = [(0,), *((first, second) for first in (1, 2) for second in range(3))]
+MASK = np.array([[True, len(text) == 2] for text in TEXTS])
+ACTIONS = np.array([(*text, 0)[:2] for text in TEXTS])
+STATES = np.stack([np.zeros(7, int), ACTIONS[:, 0]], axis=1)  # before, after
+LOGITS = tf.constant([[0.2, -0.4, 1.0], [0.5, 0.1, -1.0], [-0.7, 0.3, 0.6]])
+
+random = np.random.default_rng(11)
+# A reward may depend on what was written so far, never on what follows.
+REWARDS = np.stack(
+    [random.normal(size=3)[ACTIONS[:, 0]], random.normal(size=7)], axis=1
+)
+REWARDS = np.where(MASK, REWARDS, np.nan).astype(np.float32)
+VALUES = random.normal(size=3)[STATES].astype(np.float32)
+
+
+def log_probs(logits):
+    table = tf.nn.log_softmax(logits)
+    return tf.gather_nd(table, np.stack([STATES, ACTIONS], axis=-1))
+
+
+def probabilities(logits):
+    return tf.exp(tf.reduce_sum(tf.where(MASK, log_probs(logits), 0), axis=1))
+
+
+@pytest.fixture(scope="module")
+def exact_gradient():
+    with tf.GradientTape() as tape:
+        tape.watch(LOGITS)
+        text_rewards = np.nansum(REWARDS, axis=1)
+        objective = tf.reduce_sum(probabilities(LOGITS) * text_rewards)
+    return tape.gradient(objective, LOGITS).numpy()
+
+
+def mean_gradient(algorithm, rows, weights):
+    """Minus the gradient of the loss of a batch, each row weighted."""
+    mask = MASK[rows]
+    with tf.GradientTape() as tape:
+        tape.watch(LOGITS)
+        new = tf.gather(log_probs(LOGITS), rows)
+        zeros = tf.zeros_like(new)
+        rollout = Rollout(
+            prompt_ids=np.zeros((len(rows), 1), np.int32),
+            prompt_mask=np.ones((len(rows), 1), bool),
+            actions=ACTIONS[rows],
+            mask=mask,
+            log_probs=tf.stop_gradient(new),
+            values=VALUES[rows],
+        )
+        targets = algorithm.targets(rollout, REWARDS[rows])
+        per_token, _ = algorithm.loss(
+            Batch(rollout, REWARDS[rows], targets), Scores(new, zeros, zeros)
+        )
+        loss = tf.reduce_sum(per_token * weights[:, None])
+    return -tape.gradient(loss, LOGITS).numpy()
+
+
+def test_the_seven_texts_are_all_there_is():
+    np.testing.assert_allclose(
+        tf.reduce_sum(probabilities(LOGITS)), 1, rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("reinforce", {"baseline": "none"}),
+        ("reinforce", {"baseline": "value", "value_weight": 0}),
+        ("actor_critic", {"trace_decay": 1, "value_weight": 0}),
+        ("ppo", {"trace_decay": 1, "value_weight": 0}),
+    ],
+)
+def test_over_single_texts(name, options, exact_gradient):
+    if name != "reinforce":
+        options = {**options, "whiten": False}
+    algorithm = algorithms.get(name, **options)
+    gradient = mean_gradient(algorithm, np.arange(7), probabilities(LOGITS))
+    np.testing.assert_allclose(gradient, exact_gradient, atol=1e-6)
+
+
+def test_over_pairs_with_leave_one_out(exact_gradient):
+    algorithm = algorithms.get(
+        "reinforce", baseline="leave_one_out", samples_per_prompt=2
+    )
+    pairs = np.stack(np.meshgrid(np.arange(7), np.arange(7)), -1)
+    rows = pairs.reshape(-1)
+    p = probabilities(LOGITS).numpy()
+    weights = np.repeat(p[pairs].prod(axis=-1).reshape(-1), 2)
+    gradient = mean_gradient(algorithm, rows, weights.astype(np.float32))
+    np.testing.assert_allclose(gradient / 2, exact_gradient, atol=1e-6)
+
+
+def test_over_pairs_with_the_mean_of_the_batch(exact_gradient):
+    algorithm = algorithms.get("reinforce", baseline="mean")
+    p = probabilities(LOGITS).numpy()
+    gradient = sum(
+        mean_gradient(
+            algorithm, np.array([i, j]), np.full(2, p[i] * p[j], np.float32)
+        )
+        for i in range(7)
+        for j in range(7)
+    )
+    np.testing.assert_allclose(gradient / 2, exact_gradient, atol=1e-6)
+
+
+def test_baselines_lower_the_variance():
+    """Adding a constant to every reward changes nothing but the noise."""
+    algorithm = algorithms.get("reinforce", baseline="none")
+    with_mean = algorithms.get("reinforce", baseline="mean")
+    rollout = Rollout(None, None, None, MASK, None, VALUES)
+    spread = [
+        np.square(a.targets(rollout, REWARDS + 100.0).advantages).sum()
+        for a in (algorithm, with_mean)
+    ]
+    assert spread[1] < spread[0] / 4

@@ -1,0 +1,125 @@
+"""Small SavedModels to serve, and a way to put copies of them in place."""
+
+import atexit
+import functools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+
+_OPTIONS = {
+    "prompt": tf.string,
+    "seed": tf.int64,
+    "temperature": tf.float32,
+    "top_k": tf.int32,
+    "top_p": tf.float32,
+    "max_new_tokens": tf.int32,
+}
+
+
+def _signature(**dtypes):
+    return [tf.TensorSpec([None], d, name=n) for n, d in dtypes.items()]
+
+
+class HalfPlusTwo(tf.Module):
+    """y = x / 2 + 2, and signatures that show the runtime's behaviour."""
+
+    def __init__(self):
+        self.half = tf.Variable(0.5)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 1], name="x")])
+    def half_plus_two(self, x):
+        return {"y": x * self.half + 2.0}
+
+    @tf.function(input_signature=_signature(a=tf.float32, b=tf.float32))
+    def subtract(self, a, b):
+        return {"difference": a - b, "sum": a + b}
+
+    @tf.function(input_signature=_signature(text=tf.string))
+    def shout(self, text):
+        return {"loud": tf.strings.upper(text)}
+
+    @tf.function(input_signature=_signature(count=tf.int32))
+    def spin(self, count):
+        done = tf.zeros_like(count)
+        while tf.reduce_any(done < count):
+            done += 1
+        return {"done": done}
+
+    @tf.function(input_signature=_signature(text=tf.string))
+    def join(self, text):
+        return {"joined": tf.strings.reduce_join(text)}
+
+    @tf.function(input_signature=_signature(x=tf.float32))
+    def shrink(self, x):
+        return {"y": tf.cast(x, tf.dtypes.experimental.float8_e5m2)}
+
+    @tf.function(input_signature=_signature(x=tf.float32))
+    def compiled(self, x):
+        return {"y": tf.function(tf.square, jit_compile=True)(x)}
+
+
+class Echo(tf.Module):
+    """The contract of a served policy; the answer shows what was asked."""
+
+    @tf.function(input_signature=_signature(**_OPTIONS))
+    def generate(self, prompt, seed, temperature, top_k, top_p, max_new_tokens):
+        ids = tf.strings.unicode_decode(prompt, "UTF-8")
+        lengths = tf.cast(ids.row_lengths(), tf.int32)
+        ids = ids.to_tensor() + tf.cast(seed, tf.int32)[:, None]
+        zeros = tf.zeros_like(ids, tf.float32)
+        return {
+            "text": prompt,
+            "token_ids": ids,
+            "lengths": lengths,
+            "log_probs": zeros - temperature[:, None],
+            "values": zeros + top_p[:, None],
+            "stopped": top_k > 0,
+            "truncated": max_new_tokens > 0,
+        }
+
+    @tf.function(input_signature=_signature(prompt=tf.string, answer=tf.string))
+    def score(self, prompt, answer):
+        ids = tf.strings.unicode_decode(answer, "UTF-8")
+        widths = tf.cast(tf.strings.length(prompt), tf.float32)
+        zeros = tf.zeros_like(ids.to_tensor(), tf.float32)
+        return {
+            "token_ids": ids.to_tensor(),
+            "lengths": tf.cast(ids.row_lengths(), tf.int32),
+            "log_probs": zeros - 1.0,
+            "values": zeros + widths[:, None],
+        }
+
+
+@functools.cache
+def _saved(kind: str) -> Path:
+    folder = tempfile.mkdtemp(prefix="tokenrl-")
+    atexit.register(shutil.rmtree, folder)
+    path = Path(folder) / kind
+    if kind == "echo":
+        model = Echo()
+        signatures = {"serving_default": model.generate, "score": model.score}
+    else:
+        model = HalfPlusTwo()
+        signatures = {
+            "serving_default": model.half_plus_two,
+            "subtract": model.subtract,
+            "shout": model.shout,
+            "spin": model.spin,
+            "join": model.join,
+            "shrink": model.shrink,
+            "compiled": model.compiled,
+        }
+    tf.saved_model.save(model, str(path), signatures=signatures)
+    return path
+
+
+def put(base: Path, version: int | str = 1, kind: str = "half") -> Path:
+    """A model at `base/version`, there all at once."""
+    base.mkdir(parents=True, exist_ok=True)
+    unfinished = base / f"unfinished-{version}"
+    shutil.copytree(_saved(kind), unfinished)
+    os.replace(unfinished, base / str(version))
+    return base

@@ -1,0 +1,103 @@
+"""The smallest real models: two layers, some sixteen numbers wide."""
+
+import functools
+import io
+
+import keras
+import keras_hub
+import numpy as np
+import sentencepiece
+import tensorflow as tf
+
+from tf_tokenrl.models.causal import CausalPolicy
+from tf_tokenrl.models.recurrent import RecurrentPolicy
+
+WORDS = [
+    "return",
+    "the",
+    "name",
+    "of",
+    "a",
+    "given",
+    "file",
+    "or",
+    "open",
+    "value",
+    "list",
+    "number",
+]
+
+
+@functools.cache
+def tokenizer():
+    rng = np.random.default_rng(0)
+    lines = [" ".join(rng.choice(WORDS, 6)) for _ in range(200)]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=model,
+        vocab_size=64,
+        hard_vocab_limit=False,
+        pad_id=0,
+        unk_id=1,
+        bos_id=2,
+        eos_id=3,
+        minloglevel=2,
+    )
+    return keras_hub.tokenizers.SentencePieceTokenizer(proto=model.getvalue())
+
+
+def causal_lm(name: str):
+    size = dict(vocabulary_size=tokenizer().vocabulary_size(), num_layers=2)
+    wide = dict(hidden_dim=16, intermediate_dim=32)
+    models = keras_hub.models
+    if name == "gpt2":
+        backbone = models.GPT2Backbone(
+            **size, **wide, num_heads=4, max_sequence_length=64
+        )
+        return models.GPT2CausalLM(backbone)
+    heads = dict(num_query_heads=4, num_key_value_heads=2)
+    if name == "llama":
+        return models.LlamaCausalLM(
+            models.LlamaBackbone(**size, **wide, **heads)
+        )
+    return models.MistralCausalLM(
+        models.MistralBackbone(**size, **wide, **heads, sliding_window=64)
+    )
+
+
+def policy(name: str = "llama", seed: int = 0, **options):
+    keras.utils.set_random_seed(seed)
+    settings = dict(
+        tokenizer=tokenizer(),
+        max_prompt_tokens=12,
+        max_new_tokens=8,
+        stop_ids=(3,),
+        answer_start_id=2,
+    )
+    settings.update(options)
+    if name in ("lstm", "gru"):
+        size = tokenizer().vocabulary_size()
+        made = RecurrentPolicy(name, size, 16, num_layers=2, **settings)
+    else:
+        made = CausalPolicy(causal_lm(name), **settings)
+    roughen(made, seed)
+    return made
+
+
+def roughen(made, seed: int = 0):
+    """Weights far from zero, so that mistakes show."""
+    rng = np.random.default_rng(seed)
+    made.set_weights(
+        [w + rng.normal(0, 0.3, w.shape) for w in made.get_weights()]
+    )
+
+
+def sample(made, prompts, seed: int = 0, **options):
+    from tf_tokenrl.models.sampling import row_seeds
+
+    ids, mask = made.encode(prompts)
+    seeds = row_seeds(seed, 0, len(prompts))
+    act = tf.function(lambda i, m, s: made.act(i, m, s, **options))
+    rollout = act(tf.constant(ids), tf.constant(mask), seeds)
+    return type(rollout)(*(t if t is None else t.numpy() for t in rollout))

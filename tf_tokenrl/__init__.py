@@ -1,0 +1,43 @@
+"""Token-level reinforcement learning of language models in Keras.
+
+    import tf_tokenrl as rl
+
+    task = rl.tasks.get("headline")
+    policy = rl.CausalPolicy.from_preset("runs/demo/sft/policy")
+
+Names are resolved on first use, so that `tf_tokenrl.client` stays free of
+TensorFlow and `tf-tokenrl --help` answers at once.
+"""
+
+import importlib
+import os
+
+__version__ = "0.1.0"
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_HOMES = {
+    "CausalPolicy": "tf_tokenrl.models.causal",
+    "RecurrentPolicy": "tf_tokenrl.models.recurrent",
+    "Sampling": "tf_tokenrl.models.sampling",
+    "Trainer": "tf_tokenrl.trainer",
+    "Client": "tf_tokenrl.client",
+    "Example": "tf_tokenrl.flow",
+    "Response": "tf_tokenrl.flow",
+    "Rollout": "tf_tokenrl.flow",
+    "TokenRLError": "tf_tokenrl.errors",
+}
+_PACKAGES = ("algorithms", "callbacks", "models", "ops", "rewards", "tasks")
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"tf_tokenrl.{name}")
+    raise AttributeError(f"module 'tf_tokenrl' has no attribute '{name}'")
+
+
+def __dir__():
+    return sorted([*globals(), *_HOMES, *_PACKAGES])

@@ -1,0 +1,87 @@
+"""What an algorithm decides: the targets of a batch and the loss per token.
+
+An algorithm is its configuration: a frozen dataclass without state. It never
+reduces over tokens, for the trainer alone knows the global token count.
+"""
+
+import abc
+import numbers
+
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Batch, Rollout, Scores, Targets, Tensor
+from tf_tokenrl.ops.masking import keep_chosen, masked_whiten
+from tf_tokenrl.ops.returns import generalized_advantage_estimation
+
+
+class Algorithm(abc.ABC):
+    """Turns rewards into targets and targets into a loss.
+
+    Attributes:
+        epochs: how often the trainer goes through one collected batch.
+        minibatches: updates per epoch.
+        samples_per_prompt: k adjacent rows answer the same prompt: rows
+            `g * k` to `g * k + k - 1` are group `g`.
+    """
+
+    epochs: int = 1
+    minibatches: int = 1
+    samples_per_prompt: int = 1
+
+    @abc.abstractmethod
+    def targets(self, rollout: Rollout, rewards: Tensor) -> Targets:
+        """Advantages and returns `[B, T]` of one whole global batch.
+
+        Called inside `tf.function`, once per collected batch. `rewards` is
+        float32 `[B, T]`.
+        """
+
+    @abc.abstractmethod
+    def loss(
+        self, batch: Batch, scores: Scores
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of each token `[B, T]`, 0 in masked slots, and metrics.
+
+        Metrics are float32 `[B, T]` too; the trainer averages them over the
+        chosen tokens.
+        """
+
+    def _check_numbers(self, low: float, high: float, *options: str) -> None:
+        for option in options:
+            value = getattr(self, option)
+            fits = isinstance(value, numbers.Real) and low <= value <= high
+            if isinstance(value, bool) or not fits:
+                raise TokenRLError(
+                    f"{type(self).__name__}: {option} must be a number from "
+                    f"{low:g} to {high:g}, not {value!r}."
+                )
+
+    def _check_counts(self, *options: str) -> None:
+        for option in options:
+            value = getattr(self, option)
+            fits = isinstance(value, numbers.Integral) and value >= 1
+            if isinstance(value, bool) or not fits:
+                raise TokenRLError(
+                    f"{type(self).__name__}: {option} must be a whole number "
+                    f"from 1 upwards, not {value!r}."
+                )
+
+
+def critic_targets(
+    rollout: Rollout,
+    rewards: Tensor,
+    discount: float,
+    trace_decay: float,
+    whiten: bool,
+) -> Targets:
+    """Targets from a learned critic.
+
+    Advantages by `generalized_advantage_estimation`; returns are advantages
+    plus values *before* the advantages are whitened over the batch.
+    """
+    advantages = generalized_advantage_estimation(
+        rewards, rollout.values, rollout.mask, discount, trace_decay
+    )
+    returns = keep_chosen(advantages + rollout.values, rollout.mask)
+    if whiten:
+        advantages = masked_whiten(advantages, rollout.mask)
+    return Targets(advantages, returns)

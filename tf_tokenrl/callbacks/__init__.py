@@ -1,0 +1,13 @@
+"""What watches a run: progress, logs and early stopping.
+
+All are `keras.callbacks.Callback`s. A step is one round of collecting and
+learning; `on_train_batch_end(step, logs)` counts steps from 0, and what is
+written for people (log rows, the bar) counts finished steps, from 1.
+"""
+
+from tf_tokenrl.callbacks.csv_log import CsvLog
+from tf_tokenrl.callbacks.early_stopping import EarlyStopping
+from tf_tokenrl.callbacks.progress import ProgressBar
+from tf_tokenrl.callbacks.tensorboard_log import TensorBoardLog
+
+__all__ = ["CsvLog", "EarlyStopping", "ProgressBar", "TensorBoardLog"]

@@ -1,0 +1,68 @@
+"""A table of the run that a spreadsheet opens, one row per step."""
+
+import csv
+import os
+from pathlib import Path
+
+import keras
+
+_STEP = "step"
+
+
+class CsvLog(keras.callbacks.Callback):
+    """Writes the logs of each step to a CSV file, safely under resume.
+
+    The column `step` counts finished steps, so the first row is step 1 and a
+    run resumed after 40 steps (`first_step` 40) keeps the rows up to step 40
+    and drops those that were logged later but are in no checkpoint. A name
+    that first turns up in a later step (a validation score) adds a column;
+    rows without it leave it empty. Every row is flushed.
+
+    Args:
+        path: the file; missing folders are made. A run that starts at step 0
+            replaces a file left by an earlier one.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        super().__init__()
+        self.path = Path(path)
+
+    def on_train_begin(self, logs=None):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        first_step = self.params.get("first_step", 0)
+        rows = _rows(self.path) if first_step else []
+        rows = [row for row in rows if int(row[_STEP]) <= first_step]
+        self._rewrite(list(rows[0]) if rows else [_STEP], rows)
+
+    def on_train_batch_end(self, batch, logs=None):
+        row = {_STEP: batch + 1, **(logs or {})}
+        new = [name for name in row if name not in self._names]
+        if new:
+            self._file.close()
+            self._rewrite([*self._names, *new], _rows(self.path))
+        self._writer.writerow(row)
+        self._file.flush()
+
+    def on_train_end(self, logs=None):
+        self._file.close()
+
+    def _rewrite(self, names: list[str], rows: list[dict[str, str]]):
+        """Replaces the file in one go and stays open for appending."""
+        partial = self.path.with_name(self.path.name + ".partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(partial, self.path)
+        self._names = names
+        self._file = self.path.open("a", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(self._file, names, restval="")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """The whole rows of a log; a row cut short by a crash is not one."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [row for row in rows if None not in row.values()]

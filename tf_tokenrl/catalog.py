@@ -1,0 +1,90 @@
+"""From a name to a class: a family's directory is its registry.
+
+`rewards/token_f1.py` holds `TokenF1` and is called "token_f1". A class of the
+user's own is called "module:Class".
+"""
+
+import ast
+import importlib
+import pkgutil
+from types import ModuleType
+
+from tf_tokenrl.errors import TokenRLError, unknown
+
+
+def names(family: ModuleType) -> list[str]:
+    """The registry names of the members of a family (a package)."""
+    modules = pkgutil.iter_modules(family.__path__)
+    return sorted(m.name for m in modules if m.name not in ("base", "parse"))
+
+
+def find(family: ModuleType, name: str) -> type:
+    """The class called `name` in a family, or a user's "module:Class".
+
+    Raises:
+        TokenRLError: there is no such name, module or class.
+    """
+    if ":" in name:
+        return _user_class(name)
+    kind = family.__name__.rpartition(".")[2].removesuffix("s")
+    if name not in names(family):
+        raise unknown(kind, name, names(family))
+    module = importlib.import_module(f"{family.__name__}.{name}")
+    return getattr(module, class_name(name))
+
+
+def create(family: ModuleType, name: str, /, **options):
+    """Build the member called `name` with `options`.
+
+    Raises:
+        TokenRLError: unknown name, or an option the class does not take.
+    """
+    cls = find(family, name)
+    try:
+        return cls(**options)
+    except TypeError as error:
+        raise TokenRLError(f'Cannot build "{name}": {error}.') from error
+
+
+def parse_call(text: str) -> tuple[str, dict]:
+    """ "ppo(clip=0.1)" -> ("ppo", {"clip": 0.1}); nothing is evaluated.
+
+    Raises:
+        TokenRLError: the text is not a name, or a name with literal options.
+    """
+    try:
+        call = ast.parse(text.strip(), mode="eval").body
+        if isinstance(call, ast.Call):
+            if call.args:
+                raise ValueError("write options by name, as in clip=0.1")
+            options = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+            return ast.unparse(call.func).strip("'"), options
+        return ast.literal_eval(call) if isinstance(call, ast.Constant) else (
+            ast.unparse(call)
+        ), {}
+    except (SyntaxError, ValueError, TypeError) as error:
+        raise TokenRLError(
+            f"Cannot read `{text}`: {error}; write a name, or a name with "
+            "options such as ppo(clip=0.1)."
+        ) from error
+
+
+def class_name(name: str) -> str:
+    """ "token_f1" -> "TokenF1"."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _user_class(name: str) -> type:
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise TokenRLError(
+            f'Cannot import module "{module_name}" of "{name}": {error}. '
+            "Is it on PYTHONPATH?"
+        ) from error
+    if not hasattr(module, attribute):
+        raise TokenRLError(
+            f'Module "{module_name}" has no "{attribute}" (from "{name}").'
+        )
+    return getattr(module, attribute)

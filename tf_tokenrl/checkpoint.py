@@ -1,0 +1,169 @@
+"""Checkpoints of a whole training run, whole or not at all."""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tf_tokenrl.errors import TokenRLError
+
+_PREFIX = "step-"
+_STATE = "state.json"
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the run every so many steps and at its end.
+
+    A checkpoint is a folder `step-<finished steps>` with the weights, the
+    optimizer's slots, the number of finished steps and what stateful
+    callbacks remember; data order and noise follow from the step. It is
+    written beside its place and renamed, so an interrupted write never
+    harms the last good one.
+
+    Args:
+        trainer: what is saved.
+        folder: holds the checkpoints.
+        every: steps between two checkpoints.
+        keep: how many of the newest stay.
+        remembered: callbacks with `get_state` and `set_state`.
+    """
+
+    def __init__(
+        self,
+        trainer,
+        folder: str | Path,
+        every: int = 50,
+        keep: int = 2,
+        remembered: Sequence[keras.callbacks.Callback] = (),
+    ):
+        super().__init__()
+        self.trainer = trainer
+        self.folder = Path(folder)
+        self.every = every
+        self.keep = keep
+        self.remembered = list(remembered)
+        self._saved = None
+
+    def on_train_begin(self, logs=None):
+        """A fresh run removes what an earlier one left."""
+        if not self.trainer.finished_steps:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (batch + 1) % self.every == 0:
+            self.save()
+
+    def on_train_end(self, logs=None):
+        if self._saved != self.trainer.finished_steps:
+            self.save()
+
+    def save(self) -> Path:
+        """Write the state of now.
+
+        Raises:
+            TokenRLError: it cannot be written; older checkpoints stay.
+        """
+        step = self.trainer.finished_steps
+        path = self.folder / f"{_PREFIX}{step:08d}"
+        temporary = None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary = tempfile.mkdtemp(prefix=".write-", dir=self.folder)
+            self._tensors().write(os.path.join(temporary, "tensors"))
+            state = json.dumps(self._state(), indent=2)
+            Path(temporary, _STATE).write_text(state, "utf-8")
+            shutil.rmtree(path, ignore_errors=True)
+            os.replace(temporary, path)
+        except (OSError, tf.errors.OpError) as error:
+            raise TokenRLError(
+                f'Cannot write the checkpoint "{path}" ({error}): free some '
+                "space; the last good checkpoint is untouched and "
+                "`--resume` continues from it."
+            ) from error
+        finally:
+            if temporary:
+                shutil.rmtree(temporary, ignore_errors=True)
+        self._saved = step
+        for old in _found(self.folder)[self.keep :]:
+            shutil.rmtree(old, ignore_errors=True)
+        return path
+
+    def restore(self) -> int:
+        """Take up the newest checkpoint that can be read.
+
+        Returns:
+            The number of finished steps; 0 where there is no checkpoint.
+
+        Raises:
+            TokenRLError: there are checkpoints but none can be read, or they
+                are of a run with other options.
+        """
+        found = _found(self.folder)
+        for path in found:
+            try:
+                state = json.loads(Path(path, _STATE).read_text("utf-8"))
+                tensors = self._tensors()
+                status = tensors.read(os.path.join(path, "tensors"))
+                status.assert_consumed()
+            except (OSError, ValueError, AssertionError, tf.errors.OpError):
+                print(
+                    f'Checkpoint "{path}" is damaged and was passed over.',
+                    file=sys.stderr,
+                )
+                continue
+            return self._take_up(path, state)
+        if found:
+            raise TokenRLError(
+                f'No checkpoint in "{self.folder}" can be read: start again '
+                "without --resume."
+            )
+        return 0
+
+    def _take_up(self, path: Path, state: dict) -> int:
+        if state["run"] != self._run():
+            raise TokenRLError(
+                f'"{path}" belongs to a run with other options '
+                f"({state['run']}, now {self._run()}): use the same, or "
+                "start again without --resume."
+            )
+        for callback, saved in zip(
+            self.remembered, state["callbacks"], strict=True
+        ):
+            callback.set_state(saved)
+        self.trainer.finished_steps = self._saved = state["finished_steps"]
+        return self.trainer.finished_steps
+
+    def _tensors(self) -> tf.train.Checkpoint:
+        def values(variables):
+            return [variable.value for variable in variables]
+
+        return tf.train.Checkpoint(
+            weights=values(self.trainer.policy.weights),
+            optimizer=values(self.trainer.optimizer.variables),
+        )
+
+    def _state(self) -> dict:
+        return {
+            "finished_steps": self.trainer.finished_steps,
+            "run": self._run(),
+            "callbacks": [c.get_state() for c in self.remembered],
+        }
+
+    def _run(self) -> dict:
+        """What must not change between the parts of one run."""
+        return {
+            "seed": self.trainer.seed,
+            "algorithm": repr(self.trainer.algorithm),
+            "reward": repr(self.trainer.reward),
+        }
+
+
+def _found(folder: Path) -> list[Path]:
+    """All checkpoints, the newest first."""
+    return sorted(folder.glob(f"{_PREFIX}*"), reverse=True)

@@ -1,0 +1,52 @@
+"""What must hold before a run starts; each failure says its remedy."""
+
+from collections.abc import Sequence
+
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Example
+
+
+def check_parts(policy, optimizer, reference) -> None:
+    """Policy, optimizer and reference must fit together."""
+    if not policy.trainable_variables:
+        raise TokenRLError(
+            "The policy has nothing to train: set policy.trainable = True."
+        )
+    for name in ("clipnorm", "clipvalue", "global_clipnorm"):
+        if getattr(optimizer, name, None) is not None:
+            raise TokenRLError(
+                f"The optimizer clips by itself ({name}), which Keras does "
+                "before the replicas' gradients are summed: remove it and "
+                "give the trainer gradient_clip."
+            )
+    if reference is policy:
+        raise TokenRLError(
+            "The reference is the policy itself, so KL would always be 0: "
+            "give policy.frozen_copy()."
+        )
+    if reference is not None and reference.temperature != policy.temperature:
+        raise TokenRLError(
+            f"The reference has temperature {reference.temperature} and the "
+            f"policy {policy.temperature}, so KL would not start at 0: build "
+            "both with the same temperature."
+        )
+
+
+def check_batch(trainer, examples: Sequence[Example], batch_size: int) -> None:
+    """The batch must split evenly into groups, minibatches and replicas."""
+    if not examples:
+        raise TokenRLError("There are no examples to learn from.")
+    algorithm = trainer.algorithm
+    replicas = trainer.strategy.num_replicas_in_sync
+    parts = {
+        "samples_per_prompt": algorithm.samples_per_prompt,
+        "minibatches x replicas x accumulation": algorithm.minibatches
+        * replicas
+        * trainer.accumulation,
+    }
+    for name, count in parts.items():
+        if batch_size < 1 or batch_size % count:
+            raise TokenRLError(
+                f"batch_size is {batch_size}, which is not a multiple of "
+                f"{name} ({count}): choose one that is."
+            )

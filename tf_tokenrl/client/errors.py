@@ -1,0 +1,100 @@
+"""What a server, or the way to it, answered instead of a result."""
+
+import grpc
+
+from tf_tokenrl.errors import TokenRLError
+
+
+class ServingError(TokenRLError):
+    """The call failed.
+
+    Attributes:
+        code: the gRPC status code.
+        text: what the server said, word for word.
+    """
+
+    code: grpc.StatusCode = grpc.StatusCode.UNKNOWN
+
+    def __init__(self, message: str, text: str | None = None):
+        super().__init__(message)
+        self.text = message if text is None else text
+
+
+class InvalidArgument(ServingError):
+    """The request itself is wrong: names, types or values of its inputs."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class NotFound(ServingError):
+    """The server has no such model or version."""
+
+    code = grpc.StatusCode.NOT_FOUND
+
+
+class FailedPrecondition(ServingError):
+    """The model cannot answer this, for instance: no such signature."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class Unavailable(ServingError):
+    """No server answers at the address."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+
+
+class DeadlineExceeded(ServingError):
+    """The answer took longer than the timeout."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class ResourceExhausted(ServingError):
+    """A message is larger than allowed, or the server is full."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class Unimplemented(ServingError):
+    """What answers at the address does not know this call."""
+
+    code = grpc.StatusCode.UNIMPLEMENTED
+
+
+class Internal(ServingError):
+    """The model failed while it ran."""
+
+    code = grpc.StatusCode.INTERNAL
+
+
+class Cancelled(ServingError):
+    """The call was given up, by this side or by the server."""
+
+    code = grpc.StatusCode.CANCELLED
+
+
+_KINDS = {kind.code: kind for kind in ServingError.__subclasses__()}
+_ADVICE = {
+    grpc.StatusCode.UNAVAILABLE: (
+        "Is a server running there? Start one with "
+        '"tf-tokenrl serve --model_name={model} --model_base_path=DIRECTORY".'
+    ),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (
+        "Give the client a longer timeout, or ask for fewer tokens."
+    ),
+    grpc.StatusCode.NOT_FOUND: (
+        "Check the name and the version against those that are served."
+    ),
+}
+
+
+def from_rpc(error: grpc.RpcError, address: str, model: str) -> ServingError:
+    """The typed error of a call to `model` at `address`."""
+    code, text = error.code(), error.details() or ""
+    kind = _KINDS.get(code, ServingError)
+    advice = _ADVICE.get(code, "").format(model=model)
+    message = f'Model "{model}" at {address}: {code.name}: {text}'
+    failure = kind(f"{message.rstrip('.')}. {advice}".rstrip(), text)
+    failure.code = code
+    return failure

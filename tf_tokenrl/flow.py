@@ -1,0 +1,109 @@
+"""The values that travel round the circle.
+
+Every array is `[B, T]`: B texts, T positions. Position `t` holds the action
+taken there and all that is known about it. `mask` is True exactly where the
+policy chose the action: the stop token is chosen and counts; prompt, padding
+and forced tokens do not. What stands in a masked slot means nothing.
+Log-probabilities and entropies are in nats.
+"""
+
+from typing import Any, NamedTuple
+
+Tensor = Any  # a tf.Tensor in graphs, a NumPy array between them
+
+
+class Example(NamedTuple):
+    """One row of data: what is asked and what good answers look like.
+
+    Attributes:
+        prompt: the text the policy reads.
+        references: zero or more good answers, the preferred one first.
+        key: a name that is unique within the data set, or "".
+    """
+
+    prompt: str
+    references: tuple[str, ...] = ()
+    key: str = ""
+
+    @property
+    def reference(self) -> str:
+        """The preferred answer, "" where there is none."""
+        return self.references[0] if self.references else ""
+
+
+class Response(NamedTuple):
+    """What the policy answered to one example, as rewards see it.
+
+    Attributes:
+        text: the decoded answer, without the stop token.
+        token_ids: the chosen ids as sampled, the stop token included.
+        offsets: for each chosen token the half-open span `(start, end)` of
+            characters of `text` that it added; a stop token adds none.
+            `text[:end]` is the answer up to and including that token.
+        stopped: True where a stop token ended the answer, False where the
+            limit on new tokens did.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
+    stopped: bool
+
+
+class Rollout(NamedTuple):
+    """Sampled actions and what the policy knew when it took them.
+
+    Attributes:
+        prompt_ids: int32 `[B, P]`, padded on the right.
+        prompt_mask: bool `[B, P]`, True on the prompt's own tokens.
+        actions: int32 `[B, T]`, the chosen ids.
+        mask: bool `[B, T]`, True where an action was chosen.
+        log_probs: float32 `[B, T]`, log-probability (nats) of each action
+            under the very distribution it was drawn from.
+        values: float32 `[B, T]`, the critic's value of the state in which
+            the action was chosen, in units of the return.
+        reference_log_probs: float32 `[B, T]`, the same actions under the
+            frozen reference, or None where there is no reference.
+    """
+
+    prompt_ids: Tensor
+    prompt_mask: Tensor
+    actions: Tensor
+    mask: Tensor
+    log_probs: Tensor
+    values: Tensor
+    reference_log_probs: Tensor | None = None
+
+
+class Scores(NamedTuple):
+    """What a policy says, with gradients, about actions already taken.
+
+    Attributes:
+        log_probs: float32 `[B, T]`, nats.
+        values: float32 `[B, T]`, in units of the return.
+        entropy: float32 `[B, T]`, of the distribution at each position, nats.
+    """
+
+    log_probs: Tensor
+    values: Tensor
+    entropy: Tensor
+
+
+class Targets(NamedTuple):
+    """What an algorithm wants of each action; constants to the gradient.
+
+    Attributes:
+        advantages: float32 `[B, T]`.
+        returns: float32 `[B, T]`, what the critic should have said.
+    """
+
+    advantages: Tensor
+    returns: Tensor
+
+
+class Batch(NamedTuple):
+    """One collected batch, ready to be learned from."""
+
+    rollout: Rollout
+    rewards: Tensor
+    targets: Targets

@@ -1,0 +1,1 @@
+"""Policies: Keras models that choose tokens and judge states."""

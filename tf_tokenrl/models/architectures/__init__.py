@@ -1,0 +1,26 @@
+"""How a KerasHub backbone's layers are taken one position at a time.
+
+One file per architecture. Each tells the cached decoder how to embed tokens
+at given positions, how a layer makes queries, keys and values, and what the
+layer does with what was attended to. Backbones without a file here are
+decoded through their own `call_with_cache`.
+"""
+
+import keras_hub
+
+from tf_tokenrl.models.architectures.gpt2 import Gpt2
+from tf_tokenrl.models.architectures.llama import Llama
+
+_BY_BACKBONE = {
+    keras_hub.models.GPT2Backbone: Gpt2,
+    keras_hub.models.LlamaBackbone: Llama,
+}
+
+
+def find(backbone):
+    """The architecture of `backbone`, or None where we know none.
+
+    Only exact classes count: a subclass may change what its layers do.
+    """
+    cls = _BY_BACKBONE.get(type(backbone))
+    return cls(backbone) if cls else None

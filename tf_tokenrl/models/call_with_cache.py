@@ -1,0 +1,93 @@
+"""Decoding any KerasHub `CausalLM` through its own `call_with_cache`.
+
+KerasHub keeps one cache index for all rows, so a batch starts where its
+shortest prompt ends and the rest of the longer prompts is read one token at
+a time. Slower than `cached_attention`, and right for every architecture.
+"""
+
+import contextlib
+import threading
+
+import tensorflow as tf
+from keras.src.backend.tensorflow import core as keras_core
+
+from tf_tokenrl.models.decoding import Prefill
+
+_patching = threading.Lock()
+
+
+class CallWithCacheDecoder:
+    """The decoder of a policy whose architecture has no file of its own."""
+
+    def __init__(self, policy):
+        self.policy = policy
+        self.causal_lm = policy.causal_lm
+        self.logits = policy.logits
+        self.values = policy.state_values
+
+    def prefill(self, prompt_ids, lengths, capacity) -> Prefill:
+        """Read the columns that every prompt has; the rest is forced."""
+        rows, width = tf.unstack(tf.shape(prompt_ids))
+        self._shortest = tf.reduce_min(lengths)
+        padded = tf.pad(prompt_ids, [[0, 0], [0, capacity]])
+        with _plain_slice_update():
+            hidden, cache = self.causal_lm._build_cache(padded)
+        return Prefill(
+            hidden[:, self._shortest - 1],
+            cache,
+            prompt_ids[:, self._shortest :],
+            lengths - self._shortest,
+        )
+
+    def step(self, token_ids, column, lengths, cache):
+        """Read one token per row at the same column of the cache."""
+        with _plain_slice_update():
+            _, hidden, cache = self.causal_lm.call_with_cache(
+                token_ids[:, None], cache, self._shortest + column
+            )
+        return hidden[:, 0], cache
+
+    def cache_shapes(self, cache):
+        """The cache never changes its shape."""
+        return tf.nest.map_structure(
+            lambda part: tf.TensorShape([None, *part.shape[1:]]), cache
+        )
+
+
+@contextlib.contextmanager
+def _plain_slice_update():
+    """Trace `keras.ops.slice_update` as core TensorFlow ops.
+
+    Keras lowers it to an XLA op that a stock TensorFlow Serving refuses to
+    run. KerasHub only writes a run of columns on axis 1 or 2 of a cache.
+    """
+    with _patching:
+        original = keras_core.slice_update
+        keras_core.slice_update = _slice_update
+        try:
+            yield
+        finally:
+            keras_core.slice_update = original
+
+
+def _slice_update(inputs, start_indices, updates):
+    """`inputs` with the block at `start_indices` replaced by `updates`."""
+    inputs = tf.convert_to_tensor(inputs)
+    updates = tf.cast(updates, inputs.dtype)
+    for axis, (whole, part) in enumerate(
+        zip(inputs.shape, updates.shape, strict=True)
+    ):
+        if axis > 0 and (whole is None or whole != part):
+            return _replace_run(inputs, start_indices[axis], updates, axis)
+    return updates
+
+
+def _replace_run(inputs, start, updates, axis):
+    start = tf.cast(start, tf.int32)
+    stop = start + tf.shape(updates)[axis]
+    before = tf.gather(inputs, tf.range(start), axis=axis)
+    rest = tf.range(stop, tf.shape(inputs)[axis])
+    after = tf.gather(inputs, rest, axis=axis)
+    joined = tf.concat([before, updates, after], axis=axis)
+    joined.set_shape(inputs.shape)
+    return joined

@@ -1,0 +1,95 @@
+"""A policy over any KerasHub `CausalLM`."""
+
+import keras
+import keras_hub
+import tensorflow as tf
+
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.models import architectures
+from tf_tokenrl.models.cached_attention import CachedAttentionDecoder
+from tf_tokenrl.models.call_with_cache import CallWithCacheDecoder
+from tf_tokenrl.models.policy import Policy
+
+
+@keras.saving.register_keras_serializable(package="tf_tokenrl")
+class CausalPolicy(Policy):
+    """A causal transformer that chooses tokens, with a value head.
+
+    Args:
+        causal_lm: a `keras_hub.models.CausalLM`; held, not copied.
+        **kwargs: see `Policy`.
+    """
+
+    def __init__(self, causal_lm, **kwargs):
+        super().__init__(**kwargs)
+        self.causal_lm = causal_lm
+        self.backbone = causal_lm.backbone
+        self.value_head.build((None, None, self.backbone.hidden_dim))
+        self.build()
+
+    def hidden_states(self, token_ids, padding_mask):
+        return self.backbone(
+            {
+                "token_ids": token_ids,
+                "padding_mask": tf.cast(padding_mask, tf.int32),
+            },
+            training=False,
+        )
+
+    def logits(self, hidden):
+        embedding = self.backbone.token_embedding
+        return tf.cast(embedding(hidden, reverse=True), tf.float32)
+
+    def decoder(self):
+        architecture = architectures.find(self.backbone)
+        if architecture is None:
+            return CallWithCacheDecoder(self)
+        return CachedAttentionDecoder(self, architecture)
+
+    def get_config(self):
+        config = super().get_config()
+        causal_lm = keras.saving.serialize_keras_object(self.causal_lm)
+        causal_lm.pop("compile_config", None)  # KerasHub's default, unused
+        if hasattr(self.backbone, "tie_word_embeddings"):
+            # KerasHub 0.32 leaves it out of the Llama backbone's own config.
+            backbone = causal_lm["config"]["backbone"]["config"]
+            backbone["tie_word_embeddings"] = self.backbone.tie_word_embeddings
+        config["causal_lm"] = causal_lm
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for part in ("causal_lm", "tokenizer"):
+            config[part] = keras.saving.deserialize_keras_object(config[part])
+        return cls(**config)
+
+    @classmethod
+    def from_preset(cls, preset: str, **kwargs) -> "CausalPolicy":
+        """A policy over pretrained weights.
+
+        Args:
+            preset: a KerasHub preset name or a local folder, either of
+                KerasHub's or of Hugging Face's making.
+            **kwargs: see `Policy`; limits default to 512 prompt and 128 new
+                tokens.
+
+        Raises:
+            TokenRLError: there is no such preset or folder.
+        """
+        try:
+            causal_lm = keras_hub.models.CausalLM.from_preset(preset)
+        except (ValueError, OSError, KeyError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise TokenRLError(
+                f'Cannot load the preset "{preset}": {reason} Give the name '
+                "of a KerasHub causal language model or a folder that holds "
+                "one."
+            ) from error
+        tokenizer = causal_lm.preprocessor.tokenizer
+        kwargs.setdefault("max_prompt_tokens", 512)
+        kwargs.setdefault("max_new_tokens", 128)
+        kwargs.setdefault("stop_ids", (tokenizer.end_token_id,))
+        if causal_lm.preprocessor.add_start_token:
+            kwargs.setdefault("prompt_start_id", tokenizer.start_token_id)
+        return cls(causal_lm, tokenizer=tokenizer, **kwargs)

@@ -1,0 +1,128 @@
+"""A policy over an LSTM or GRU language model."""
+
+import keras
+import tensorflow as tf
+
+from tf_tokenrl.errors import unknown
+from tf_tokenrl.models.decoding import Prefill
+from tf_tokenrl.models.policy import Policy
+
+_LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+
+
+@keras.saving.register_keras_serializable(package="tf_tokenrl")
+class RecurrentPolicy(Policy):
+    """A recurrent language model that chooses tokens, with a value head.
+
+    Args:
+        cell: "lstm" or "gru".
+        vocabulary_size: number of tokens.
+        hidden_dim: width of the embedding and of every layer; the embedding
+            also gives the logits.
+        num_layers: recurrent layers.
+        **kwargs: see `Policy`.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        vocabulary_size: int,
+        hidden_dim: int,
+        num_layers: int = 1,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if cell not in _LAYERS:
+            raise unknown("recurrent cell", cell, _LAYERS)
+        self.cell = cell
+        self.vocabulary_size = vocabulary_size
+        self.hidden_dim = hidden_dim
+        self.num_layers = num_layers
+        self.embedding = keras.layers.ReversibleEmbedding(
+            vocabulary_size, hidden_dim, name="token_embedding"
+        )
+        self.embedding.build((None, None))
+        self.recurrent_layers = []
+        for index in range(num_layers):
+            layer = _LAYERS[cell](
+                hidden_dim,
+                return_sequences=True,
+                return_state=True,
+                name=f"{cell}_{index}",
+            )
+            layer.build((None, None, hidden_dim))
+            self.recurrent_layers.append(layer)
+        self.value_head.build((None, None, hidden_dim))
+        self.build()
+
+    def hidden_states(self, token_ids, padding_mask):
+        return self._read(token_ids, padding_mask)[0]
+
+    def logits(self, hidden):
+        return tf.cast(self.embedding(hidden, reverse=True), tf.float32)
+
+    def decoder(self):
+        return RecurrentDecoder(self)
+
+    def _read(self, token_ids, padding_mask):
+        x = self.embedding(token_ids)
+        states = []
+        for layer in self.recurrent_layers:
+            x, *state = layer(x, mask=tf.cast(padding_mask, tf.bool))
+            states.append(state)
+        return x, states
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "cell": self.cell,
+                "vocabulary_size": self.vocabulary_size,
+                "hidden_dim": self.hidden_dim,
+                "num_layers": self.num_layers,
+            }
+        )
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["tokenizer"] = keras.saving.deserialize_keras_object(
+            config["tokenizer"]
+        )
+        return cls(**config)
+
+
+class RecurrentDecoder:
+    """The cache of a recurrent policy is the state of its cells."""
+
+    def __init__(self, policy: RecurrentPolicy):
+        self.policy = policy
+        self.logits = policy.logits
+        self.values = policy.state_values
+
+    def prefill(self, prompt_ids, lengths, capacity) -> Prefill:
+        """Read whole prompts; the state stands still on padding."""
+        rows, width = tf.unstack(tf.shape(prompt_ids))
+        mask = tf.range(width)[None] < lengths[:, None]
+        x, states = self.policy._read(prompt_ids, mask)
+        hidden = tf.gather(x, lengths - 1, batch_dims=1)
+        nothing = tf.zeros([rows, 0], tf.int32)
+        return Prefill(hidden, states, nothing, tf.zeros([rows], tf.int32))
+
+    def step(self, token_ids, column, lengths, cache):
+        """Read one token per row."""
+        x = self.policy.embedding(token_ids)
+        states = []
+        for layer, state in zip(
+            self.policy.recurrent_layers, cache, strict=True
+        ):
+            x, state = layer.cell(x, state)
+            states.append(list(state))
+        return x, states
+
+    def cache_shapes(self, cache):
+        """The state never changes its shape."""
+        return tf.nest.map_structure(
+            lambda part: tf.TensorShape([None, part.shape[-1]]), cache
+        )

@@ -1,0 +1,105 @@
+"""Small policies with fresh weights, for text that no preset knows."""
+
+from dataclasses import dataclass
+
+import keras_hub
+
+from tf_tokenrl.errors import unknown
+from tf_tokenrl.models.causal import CausalPolicy
+from tf_tokenrl.models.policy import Policy
+from tf_tokenrl.models.recurrent import RecurrentPolicy
+from tf_tokenrl.models.tokenizer import START, STOP
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The shape of a policy with fresh weights.
+
+    Attributes:
+        architecture: "gpt2", "llama", "lstm" or "gru".
+        layers: number of layers.
+        width: hidden size.
+        heads: attention heads; recurrent models have none.
+    """
+
+    architecture: str = "gpt2"
+    layers: int = 2
+    width: int = 128
+    heads: int = 4
+
+
+def build(
+    options: ModelOptions,
+    tokenizer,
+    max_prompt_tokens: int,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+) -> Policy:
+    """A policy whose prompts end with the tokenizer's start token.
+
+    Args:
+        options: its shape.
+        tokenizer: of `models.tokenizer`, with its fixed ids.
+        max_prompt_tokens: see `Policy`.
+        max_new_tokens: see `Policy`.
+        temperature: see `Policy`.
+
+    Raises:
+        TokenRLError: unknown architecture.
+    """
+    if options.architecture not in _BUILDERS:
+        raise unknown("architecture", options.architecture, _BUILDERS)
+    return _BUILDERS[options.architecture](
+        options,
+        tokenizer=tokenizer,
+        max_prompt_tokens=max_prompt_tokens,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        stop_ids=(STOP,),
+        answer_start_id=START,
+    )
+
+
+def _gpt2(options: ModelOptions, **settings) -> Policy:
+    backbone = keras_hub.models.GPT2Backbone(
+        vocabulary_size=settings["tokenizer"].vocabulary_size(),
+        num_layers=options.layers,
+        num_heads=options.heads,
+        hidden_dim=options.width,
+        intermediate_dim=4 * options.width,
+        dropout=0.0,
+        max_sequence_length=settings["max_prompt_tokens"]
+        + settings["max_new_tokens"],
+    )
+    return CausalPolicy(keras_hub.models.GPT2CausalLM(backbone), **settings)
+
+
+def _llama(options: ModelOptions, **settings) -> Policy:
+    backbone = keras_hub.models.LlamaBackbone(
+        vocabulary_size=settings["tokenizer"].vocabulary_size(),
+        num_layers=options.layers,
+        num_query_heads=options.heads,
+        num_key_value_heads=options.heads,
+        hidden_dim=options.width,
+        intermediate_dim=3 * options.width,
+        tie_word_embeddings=True,
+    )
+    return CausalPolicy(keras_hub.models.LlamaCausalLM(backbone), **settings)
+
+
+def _recurrent(options: ModelOptions, **settings) -> Policy:
+    return RecurrentPolicy(
+        options.architecture,
+        settings["tokenizer"].vocabulary_size(),
+        options.width,
+        options.layers,
+        **settings,
+    )
+
+
+_BUILDERS = {
+    "gpt2": _gpt2,
+    "llama": _llama,
+    "lstm": _recurrent,
+    "gru": _recurrent,
+}

@@ -1,0 +1,219 @@
+"""Text to token ids and back, as one TensorFlow graph.
+
+The trainer, the evaluation and the exported model run the very same ops, so
+that a served prompt is tokenised exactly as the trained one was.
+"""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Response
+
+
+class TextCodec(tf.Module):
+    """A KerasHub tokenizer with the special tokens and limits of a policy."""
+
+    def __init__(
+        self,
+        tokenizer,
+        max_prompt_tokens: int,
+        max_new_tokens: int,
+        stop_ids: tuple[int, ...],
+        prompt_start_id: int | None,
+        answer_start_id: int | None,
+    ):
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.max_prompt_tokens = max_prompt_tokens
+        self.max_new_tokens = max_new_tokens
+        self.stop_ids = stop_ids
+        self.prompt_start_id = prompt_start_id
+        self.answer_start_id = answer_start_id
+
+    # In the graph.
+
+    def prompt_graph(self, prompts: tf.Tensor):
+        """Tokenise prompts, cutting those that are too long.
+
+        Args:
+            prompts: string `[B]`.
+
+        Returns:
+            ids int32 `[B, P]` padded on the right, lengths int32 `[B]`, and
+            bool `[B]`, True where a prompt was cut to `max_prompt_tokens`
+            (its beginning is kept).
+        """
+        tokens = self._tokens(prompts)
+        room = self.max_prompt_tokens - self._openers
+        truncated = tokens.row_lengths() > room
+        tokens = self._with_openers(tokens[:, :room])
+        lengths = tf.cast(tokens.row_lengths(), tf.int32)
+        return tokens.to_tensor(), lengths, truncated
+
+    def answer_graph(self, answers: tf.Tensor):
+        """Tokenise answers, each with a stop token; too long ones are cut.
+
+        Returns:
+            ids int32 `[B, T]`, lengths int32 `[B]`, and bool `[B]`, True
+            where an answer was cut to `max_new_tokens`.
+        """
+        tokens = self._tokens(answers)
+        if self.stop_ids:
+            stop = tf.fill([tokens.nrows(), 1], self.stop_ids[0])
+            tokens = tf.concat([tokens, tf.cast(stop, tokens.dtype)], axis=1)
+        truncated = tokens.row_lengths() > self.max_new_tokens
+        tokens = tokens[:, : self.max_new_tokens]
+        lengths = tf.cast(tokens.row_lengths(), tf.int32)
+        return tokens.to_tensor(), lengths, truncated
+
+    def text_graph(self, actions: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Answers `[B, T]` as string `[B]`, without their stop tokens."""
+        stops = tf.constant(self.stop_ids, tf.int32, [len(self.stop_ids)])
+        is_stop = tf.reduce_any(actions[..., None] == stops, axis=-1)
+        return self.tokenizer.detokenize(
+            tf.ragged.boolean_mask(actions, mask & ~is_stop)
+        )
+
+    # Between the graphs.
+
+    def encode_prompts(self, prompts: list[str]):
+        """Ids int32 and mask bool `[B, P]` of prompts.
+
+        Raises:
+            TokenRLError: a prompt does not fit.
+        """
+        limit = self.max_prompt_tokens
+        return self._encode("_prompt_function", prompts, "Prompt", limit)
+
+    def encode_answers(self, answers: list[str]):
+        """Ids int32 and mask bool `[B, T]` of answers, stop included.
+
+        Raises:
+            TokenRLError: an answer does not fit.
+        """
+        limit = self.max_new_tokens
+        return self._encode("_answer_function", answers, "Answer", limit)
+
+    def decode(self, actions: np.ndarray, mask: np.ndarray) -> list[Response]:
+        """Answers `[B, T]` as text, each token with the characters it added.
+
+        The characters of token `t` are what decoding the first `t` ids lacks
+        of decoding the first `t + 1`, so that offsets belong to the sampled
+        ids themselves and nothing is tokenised again.
+        """
+        chosen = [row[kept] for row, kept in zip(actions, mask, strict=True)]
+        prefixes = [row[: t + 1] for row in chosen for t in range(len(row))]
+        texts = iter(self._prefix_texts(prefixes))
+        return [
+            self._response(row, [next(texts) for _ in row]) for row in chosen
+        ]
+
+    def _response(self, ids: np.ndarray, prefixes: list[str]) -> Response:
+        text = prefixes[-1] if prefixes else ""
+        ends = _ends(prefixes, text)
+        starts = [0, *ends[:-1]]
+        stopped = bool(len(ids)) and int(ids[-1]) in self.stop_ids
+        return Response(
+            text,
+            tuple(int(i) for i in ids),
+            tuple(zip(starts, ends, strict=True)),
+            stopped,
+        )
+
+    def _prefix_texts(self, prefixes: list[np.ndarray]) -> list[str]:
+        if not prefixes:
+            return []
+        ragged = tf.ragged.constant(prefixes, dtype=tf.int32)
+        mask = tf.sequence_mask(ragged.row_lengths())
+        texts = self._run("_text_function", ragged.to_tensor(), mask)
+        return [text.decode("utf-8", "replace") for text in texts.numpy()]
+
+    def _run(self, name: str, *arguments):
+        """Call one of the graphs, reviving a lost tokenizer once.
+
+        tensorflow-text ties a SentencePiece model to TensorFlow's cache of
+        eager kernels, which `keras.utils.set_random_seed` empties.
+        """
+        try:
+            return getattr(self, name)(*arguments)
+        except tf.errors.NotFoundError:
+            self.revive()
+            return getattr(self, name)(*arguments)
+
+    def revive(self) -> None:
+        """Load the SentencePiece model anew and forget traced graphs."""
+        if hasattr(self.tokenizer, "set_proto"):
+            self.tokenizer.set_proto(self.tokenizer.proto)
+        for name in ("_prompt_function", "_answer_function", "_text_function"):
+            self.__dict__.pop(name, None)
+
+    def _encode(self, function: str, texts: list[str], kind: str, limit: int):
+        texts = list(texts)
+        strings = tf.constant(texts, tf.string, [len(texts)])
+        ids, lengths, truncated = self._run(function, strings)
+        ids, lengths = ids.numpy(), lengths.numpy()
+        if truncated.numpy().any():
+            row = int(np.argmax(truncated.numpy()))
+            raise TokenRLError(
+                f"{kind} {row} is longer than {limit} tokens "
+                f'("{texts[row][:60]}..."): shorten it (`tf-tokenrl prepare` '
+                "does) or build the policy with a higher limit."
+            )
+        return ids, np.arange(ids.shape[1])[None] < lengths[:, None]
+
+    @functools.cached_property
+    def _prompt_function(self):
+        return tf.function(self.prompt_graph, input_signature=[_STRINGS])
+
+    @functools.cached_property
+    def _answer_function(self):
+        return tf.function(self.answer_graph, input_signature=[_STRINGS])
+
+    @functools.cached_property
+    def _text_function(self):
+        return tf.function(self.text_graph, input_signature=[_IDS, _MASK])
+
+    def _tokens(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        return tf.cast(self.tokenizer(texts), tf.int32)
+
+    @property
+    def _openers(self) -> int:
+        given = (self.prompt_start_id, self.answer_start_id)
+        return sum(i is not None for i in given)
+
+    def _with_openers(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
+        def column(token_id):
+            return tf.fill([tokens.nrows(), 1], token_id)
+
+        parts = [tokens]
+        if self.prompt_start_id is not None:
+            parts.insert(0, column(self.prompt_start_id))
+        if self.answer_start_id is not None:
+            parts.append(column(self.answer_start_id))
+        return tf.concat(parts, axis=1)
+
+
+_STRINGS = tf.TensorSpec([None], tf.string)
+_IDS = tf.TensorSpec([None, None], tf.int32)
+_MASK = tf.TensorSpec([None, None], tf.bool)
+
+
+def _ends(prefixes: list[str], text: str) -> list[int]:
+    """How many characters of `text` each prefix has settled.
+
+    A prefix may end inside a character (a byte token decodes to the
+    replacement character until its last byte comes); those characters are
+    given to the token that completes them.
+    """
+    ends = []
+    for prefix in prefixes:
+        settled = len(prefix)
+        while settled and prefix[:settled] != text[:settled]:
+            settled -= 1
+        ends.append(settled)
+    for t in range(len(ends) - 2, -1, -1):
+        ends[t] = min(ends[t], ends[t + 1])
+    return ends

@@ -1,0 +1,1 @@
+"""Pure functions of `[B, T]` tensors: the mathematics, and nothing else."""

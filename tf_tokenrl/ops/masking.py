@@ -1,0 +1,84 @@
+"""Sums, means and whitening over the chosen positions only.
+
+A masked slot is removed with `tf.where` before anything is computed from it,
+so that NaN there changes neither a value nor a gradient (NaN times 0 is NaN).
+A mask of None means that every position was chosen.
+"""
+
+import tensorflow as tf
+
+from tf_tokenrl.flow import Tensor
+
+VARIANCE_FLOOR = 1e-8
+
+
+def check_shapes(*tensors: Tensor) -> None:
+    """Require `[B, T]` tensors of one shape: broadcasting hides mistakes.
+
+    Raises:
+        ValueError: one has another rank, or two shapes contradict.
+    """
+    common = tf.TensorShape([None, None])
+    for tensor in tensors:
+        common = common.merge_with(tf.TensorShape(tensor.shape))
+
+
+def keep_chosen(x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """`x` as float32 where `mask` is True, 0 elsewhere; same shape."""
+    x = tf.cast(x, tf.float32)
+    return x if mask is None else tf.where(mask, x, tf.zeros_like(x))
+
+
+def masked_sum(
+    x: Tensor, mask: Tensor | None = None, axis: int | None = None
+) -> Tensor:
+    """Sum of `x` where `mask` is True, over `axis` or over everything."""
+    return tf.reduce_sum(keep_chosen(x, mask), axis)
+
+
+def masked_mean(
+    x: Tensor, mask: Tensor | None = None, axis: int | None = None
+) -> Tensor:
+    """Mean of `x` where `mask` is True; 0 where nothing was chosen."""
+    count = masked_sum(tf.ones_like(x, tf.float32), mask, axis)
+    return tf.math.divide_no_nan(masked_sum(x, mask, axis), count)
+
+
+def masked_whiten(
+    x: Tensor,
+    mask: Tensor | None = None,
+    shift_mean: bool = True,
+    unbiased: bool = False,
+) -> Tensor:
+    """Bring the chosen entries of `x` to variance 1, and mean 0 if shifted.
+
+        y = (x - mean) / sqrt(variance + 1e-8)  [+ mean]
+
+    Args:
+        x: float `[B, T]`.
+        mask: bool `[B, T]`.
+        shift_mean: False adds the mean back, so that the sign of a mean
+            reward survives.
+        unbiased: divide the squares by n - 1 (Bessel) instead of n.
+
+    Returns:
+        float32 `[B, T]`, 0 in masked slots. An empty mask gives zeros, one
+        chosen entry its distance from itself, 0.
+
+    Source: `whiten` of Ziegler et al. (2019), "Fine-Tuning Language Models
+    from Human Preferences".
+
+    Note:
+        The biased variance is the convention of that paper's code; TRL and
+        verl divide by n - 1 (`unbiased=True`), which matters in batches of
+        few tokens. All three agree only where padding is left out.
+    """
+    x = keep_chosen(x, mask)
+    mean = masked_mean(x, mask)
+    centred = keep_chosen(x - mean, mask)
+    variance = masked_mean(centred**2, mask)
+    if unbiased:
+        count = masked_sum(tf.ones_like(x), mask)
+        variance *= count / tf.maximum(count - 1.0, 1.0)
+    whitened = centred * tf.math.rsqrt(variance + VARIANCE_FLOOR)
+    return whitened if shift_mean else keep_chosen(whitened + mean, mask)

@@ -1,0 +1,240 @@
+"""What a reward is, and how rewards add up."""
+
+import inspect
+import numbers
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Example, Response, Rollout
+
+FAMILY = __package__
+
+
+class Reward:
+    """A score for what the policy chose, placed on the tokens it chose.
+
+    Override `score`; a reward that needs tensors alone overrides `__call__`.
+    The constructor is the configuration: keep every argument as an attribute
+    of the same name, and `repr` is the expression that `parse` reads.
+
+        class Politeness(Reward):
+            def score(self, example, response):
+                return float("please" in response.text)
+
+        reward = rouge + 0.3 * Politeness() - 0.1 * kl
+    """
+
+    __array_ufunc__ = None  # np.float32(0.3) * reward is ours to multiply
+
+    def score(
+        self, example: Example, response: Response
+    ) -> float | Sequence[float]:
+        """One float for the whole answer, or one per chosen token."""
+        raise NotImplementedError(
+            f"{type(self).__name__} defines neither score nor __call__."
+        )
+
+    def __call__(
+        self,
+        examples: Sequence[Example],
+        responses: Sequence[Response],
+        rollout: Rollout,
+    ) -> np.ndarray:
+        """Rewards float32 `[B, T]`, 0 where the rollout's mask is False.
+
+        A float from `score` goes to the last chosen token of its row, a list
+        to the chosen tokens in order.
+
+        Raises:
+            TokenRLError: a score is no number, not finite, or a list of the
+                wrong length.
+        """
+        mask = np.asarray(rollout.mask, bool)
+        rewards = np.zeros(mask.shape, np.float32)
+        rows = zip(examples, responses, mask, rewards, strict=True)
+        for example, response, chosen, row in rows:
+            positions = np.flatnonzero(chosen)
+            values = self._numbers(self.score(example, response), example)
+            if values.ndim == 0:
+                row[positions[-1:]] = values
+            elif values.shape == positions.shape:
+                row[positions] = values
+            else:
+                raise TokenRLError(
+                    f"Reward {self!r} returned a list of shape "
+                    f"{values.shape} for {_name(example)}; expected "
+                    f"{len(positions)} numbers, one per chosen token."
+                )
+        return rewards
+
+    def terms(self) -> list[tuple[str, float, "Reward"]]:
+        """`(name, weight, reward)` of each part; names are unique."""
+        return [(self._label(), 1.0, self)]
+
+    def __add__(self, other: "Reward") -> "Mixture":
+        return _mix(self, other, 1.0)
+
+    def __sub__(self, other: "Reward") -> "Mixture":
+        return _mix(self, other, -1.0)
+
+    def __mul__(self, weight: float) -> "Mixture":
+        if not isinstance(weight, numbers.Real):
+            return NotImplemented
+        return Mixture([(w * weight, r) for w, r in _parts(self)])
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> "Mixture":
+        return -1.0 * self
+
+    def __repr__(self) -> str:
+        parameters = inspect.signature(type(self)).parameters
+        options = ", ".join(
+            f"{name}={getattr(self, name)!r}"
+            for name in parameters
+            if hasattr(self, name)
+        )
+        return f"{self._path()}({options})"
+
+    def _path(self) -> str:
+        """How `get` finds the class of this reward, quoted where it must."""
+        module, name = type(self).__module__, type(self).__qualname__
+        package, _, member = module.rpartition(".")
+        return member if package == FAMILY else repr(f"{module}:{name}")
+
+    def _label(self) -> str:
+        return self._path().strip("'").rpartition(":")[2].rpartition(".")[2]
+
+    def _numbers(self, score, example: Example) -> np.ndarray:
+        """`score` as float32, a scalar or a list, every number finite."""
+        try:
+            values = np.asarray(score)
+        except ValueError:  # nested lists of unequal lengths
+            values = np.asarray(None)
+        if values.size and values.dtype.kind not in "biuf":
+            raise TokenRLError(
+                f"Reward {self!r} returned {score!r} for {_name(example)}; "
+                "expected a number, or a list with one per chosen token."
+            )
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise TokenRLError(
+                f"Reward {self!r} returned {score!r} for {_name(example)}; "
+                "every number must be finite in float32."
+            )
+        return values
+
+    def _chosen(
+        self, values, examples: Sequence[Example], rollout: Rollout
+    ) -> np.ndarray:
+        """`values` `[B, T]` as float32 with 0 in masked slots, all finite."""
+        mask = np.asarray(rollout.mask, bool)
+        rewards = np.where(mask, np.asarray(values, np.float32), 0)
+        for row, position in np.argwhere(~np.isfinite(rewards)):
+            raise TokenRLError(
+                f"Reward {self!r} is {rewards[row, position]} at position "
+                f"{position} of {_name(examples[row])}; every number must be "
+                "finite in float32."
+            )
+        return rewards
+
+
+class Mixture(Reward):
+    """A weighted sum of rewards, made by `+`, `-` and `*`.
+
+        r_t = sum_k weight_k * r_{k,t}
+
+    The parts of a mixture that is added or scaled become parts of the new.
+    """
+
+    def __init__(self, parts: Sequence[tuple[float, Reward]]):
+        """`parts` are `(weight, reward)`.
+
+        Raises:
+            TokenRLError: a weight is not finite.
+        """
+        self.parts = tuple((float(weight), r) for weight, r in parts)
+        for weight, reward in self.parts:
+            if not np.isfinite(weight):
+                raise TokenRLError(
+                    f"The weight of reward {reward!r} must be finite, "
+                    f"not {weight}."
+                )
+
+    def __call__(self, examples, responses, rollout) -> np.ndarray:
+        """See `Reward.__call__`."""
+        return sum(
+            np.float32(weight) * reward(examples, responses, rollout)
+            for weight, reward in self.parts
+        )
+
+    def terms(self) -> list[tuple[str, float, Reward]]:
+        """See `Reward.terms`; a second "rouge" is called "rouge_2"."""
+        terms, seen = [], {}
+        for weight, reward in self.parts:
+            label = reward._label()
+            seen[label] = seen.get(label, 0) + 1
+            name = f"{label}_{seen[label]}" if seen[label] > 1 else label
+            terms.append((name, weight, reward))
+        return terms
+
+    def __repr__(self) -> str:
+        text = ""
+        for weight, reward in self.parts:
+            sign = ("-" if weight < 0 else "+") if text or weight < 0 else ""
+            factor = "" if abs(weight) == 1 else f"{abs(weight)!r} * "
+            space = " " if text else ""
+            text += f"{space}{sign}{space}{factor}{reward!r}"
+        return text
+
+
+class Function(Reward):
+    """A plain function `f(example, response, **options)` as a reward."""
+
+    def __init__(self, function: Callable, /, **options):
+        """`options` are passed on to each call.
+
+        Raises:
+            TokenRLError: the function does not take these arguments.
+        """
+        self.function, self.options = function, options
+        try:
+            inspect.signature(function).bind(None, None, **options)
+        except (TypeError, ValueError) as error:
+            raise TokenRLError(
+                f"Cannot use {self!r} as a reward: {error}; "
+                "expected f(example, response, **options)."
+            ) from error
+
+    def score(self, example, response):
+        """See `Reward.score`."""
+        return self.function(example, response, **self.options)
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{k}={v!r}" for k, v in self.options.items())
+        return f"{self._path()}({options})"
+
+    def _path(self) -> str:
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        return repr(f"{self.function.__module__}:{name}")
+
+
+def _parts(reward: Reward) -> tuple[tuple[float, Reward], ...]:
+    if isinstance(reward, Mixture):
+        return reward.parts
+    return ((1.0, reward),)
+
+
+def _mix(first: Reward, second: Reward, sign: float) -> Mixture:
+    if not isinstance(second, Reward):
+        return NotImplemented
+    return Mixture(_parts(first) + _parts(sign * second))
+
+
+def _name(example: Example) -> str:
+    if example.key:
+        return f'example "{example.key}"'
+    return f'the example that starts "{example.prompt[:40]}"'

@@ -1,0 +1,140 @@
+"""From words to rewards: a name, or an expression in names and numbers."""
+
+import ast
+import operator
+import sys
+
+from tf_tokenrl import catalog
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.rewards.base import Function, Reward
+
+
+def get(name: str, /, **options) -> Reward:
+    """The reward called `name`, or the user's "module:Class".
+
+    "module:function" works too: the function is called with the example, the
+    response and the options.
+
+    Raises:
+        TokenRLError: unknown name, an option the reward does not take, or a
+            class that is no `Reward`.
+    """
+    family = sys.modules[__package__]
+    found = catalog.find(family, name)
+    if not isinstance(found, type) and callable(found):
+        return Function(found, **options)
+    if not (isinstance(found, type) and issubclass(found, Reward)):
+        raise TokenRLError(
+            f'"{name}" is not a reward: derive it from '
+            "tf_tokenrl.rewards.Reward, or name a function."
+        )
+    return catalog.create(family, name, **options)
+
+
+def parse(expression: str) -> Reward:
+    """The reward that an expression describes; nothing is evaluated.
+
+        rouge(variant='l') + 0.1 * length(target=12) - 0.05 * kl
+        0.3 * 'my_module:Politeness'(weight=2)
+
+    Rewards are added, subtracted and scaled by numbers. Options are written
+    by name and are literals.
+
+    Raises:
+        TokenRLError: bad syntax, an unknown reward, or an option that is not
+            a literal; the message says at which character.
+    """
+    line = " ".join(expression.splitlines())
+    source = line.strip()
+    reader = _Reader(source, len(line) - len(line.lstrip()))
+    try:
+        tree = ast.parse(source, mode="eval")
+    except (SyntaxError, ValueError) as error:
+        offset = getattr(error, "offset", None) or len(source) + 1
+        raise reader.error(offset - 1, f"{error.args[0]}") from error
+    reward = reader.value(tree.body)
+    if not isinstance(reward, Reward):
+        raise reader.error(0, "this is a number, not a reward")
+    return reward
+
+
+class _Reader:
+    """Walks the syntax tree of one expression and places its mistakes."""
+
+    def __init__(self, source: str, indent: int):
+        self.source = source
+        self.indent = indent
+
+    def value(self, node: ast.expr) -> Reward | float:
+        """The reward or the number that `node` stands for."""
+        match node:
+            case ast.Constant(value=bool()):
+                raise self.error(node, "expected a reward or a number")
+            case ast.Constant(value=int() | float() as number):
+                if abs(number) > sys.float_info.max:
+                    raise self.error(node, "a weight must be finite")
+                return float(number)
+            case ast.Name() | ast.Constant(value=str()):
+                return self.reward(node, node, [])
+            case ast.Call(func=ast.Name() | ast.Constant(value=str())):
+                if node.args:
+                    raise self.error(
+                        node.args[0], "write options by name, as in target=12"
+                    )
+                return self.reward(node, node.func, node.keywords)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -self.value(operand)
+            case ast.BinOp(left=left, right=right):
+                return self.combine(node, self.value(left), self.value(right))
+        raise self.error(node, "expected a reward or a number")
+
+    def reward(self, node, name, keywords: list[ast.keyword]) -> Reward:
+        """The reward of a name and its options."""
+        path = name.id if isinstance(name, ast.Name) else name.value
+        options = {k.arg: self.option(k) for k in keywords}
+        try:
+            return get(path, **options)
+        except TokenRLError as error:
+            raise self.error(node, f"{error}") from error
+
+    def option(self, keyword: ast.keyword):
+        """The literal that an option is set to."""
+        if keyword.arg is None:
+            raise self.error(keyword.value, "write options by name")
+        try:
+            return ast.literal_eval(keyword.value)
+        except (TypeError, ValueError) as error:
+            raise self.error(
+                keyword.value,
+                f'option "{keyword.arg}" must be a literal, such as 3 or "l"',
+            ) from error
+
+    def combine(self, node: ast.BinOp, left, right) -> Reward | float:
+        """Two values and the operator between them."""
+        apply = _OPERATORS.get(type(node.op))
+        if apply is None:
+            raise self.error(node, "only +, - and * join rewards")
+        try:
+            return apply(left, right)
+        except TypeError as error:
+            raise self.error(
+                node, "add rewards to rewards, and scale them by numbers"
+            ) from error
+
+    def error(self, place: ast.expr | int, problem: str) -> TokenRLError:
+        """The error at a node or a character of the source."""
+        if isinstance(place, ast.expr):
+            # ast counts bytes of UTF-8, people count characters.
+            before = self.source.encode()[: place.col_offset]
+            place = len(before.decode())
+        return TokenRLError(
+            f"Cannot read the reward `{self.source}` at character "
+            f"{self.indent + place + 1}: {problem.rstrip('.')}."
+        )
+
+
+_OPERATORS = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+}

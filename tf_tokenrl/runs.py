@@ -1,0 +1,115 @@
+"""What a run's folder keeps, so that the run can be made again."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from tf_tokenrl.errors import TokenRLError
+
+_PACKAGES = (
+    "tf_tokenrl",
+    "tensorflow",
+    "tensorflow-text",
+    "keras",
+    "keras-hub",
+    "numpy",
+    "sentencepiece",
+    "rouge-score",
+    "sacrebleu",
+)
+
+
+def record(folder: Path, command: str, options: Any) -> None:
+    """Write `options.json` and `versions.json` into a run's folder."""
+    values = {"command": command, **as_plain(options)}
+    write_json(folder / "options.json", values)
+    write_json(folder / "versions.json", versions())
+
+
+def as_plain(options: Any) -> dict[str, Any]:
+    """A dataclass of options as what JSON can hold; paths become strings."""
+    converter = cattrs.Converter()
+    converter.register_unstructure_hook(Path, str)
+    return converter.unstructure(options)
+
+
+def read_options(path: Path, cls: type) -> Any:
+    """Options of class `cls` from a JSON file, such as a run's own.
+
+    Raises:
+        TokenRLError: the file cannot be read, or does not fit the class.
+    """
+    try:
+        values = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise TokenRLError(
+            f'Cannot read the options "{path}": {error}.'
+        ) from error
+    values.pop("command", None)
+    known = {field.name for field in dataclasses.fields(cls)}
+    if extra := sorted(set(values) - known):
+        raise TokenRLError(
+            f'"{path}" sets {", ".join(extra)}, which this command does not '
+            f"have; it has {', '.join(sorted(known))}."
+        )
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(Path, lambda value, _: Path(value))
+    try:
+        return converter.structure(values, cls)
+    except cattrs.BaseValidationError as error:
+        reasons = "; ".join(cattrs.transform_error(error))
+        raise TokenRLError(f'"{path}" does not fit: {reasons}.') from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of the packages that matter and of the source."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    if revision := _git_revision():
+        found["git"] = revision
+    return found
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write a JSON file, whole or not at all.
+
+    Raises:
+        TokenRLError: it cannot be written.
+    """
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, "utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise TokenRLError(
+            f'Cannot write "{path}" ({error.strerror}): free some space or '
+            "choose another place."
+        ) from error
+
+
+def _git_revision() -> str:
+    """The revision of this source tree, "" where it is not a checkout."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

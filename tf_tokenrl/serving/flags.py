@@ -1,0 +1,191 @@
+"""The command line of `tensorflow_model_server`."""
+
+import argparse
+import dataclasses
+import difflib
+import logging
+from collections.abc import Sequence
+
+from tf_tokenrl import __version__
+from tf_tokenrl.errors import TokenRLError
+
+logger = logging.getLogger(__name__)
+
+# Flags of the real server that this one accepts and does not act on.
+_IGNORED = (
+    "enable_batching",
+    "batching_parameters_file",
+    "enable_per_model_batching_parameters",
+    "enable_grpc_healthcheck_service",
+    "enable_model_warmup",
+    "enable_profiler",
+    "enable_serialization_as_tensor_content",
+    "enable_signature_method_name_check",
+    "flush_filesystem_caches",
+    "grpc_socket_path",
+    "mixed_precision",
+    "model_config_file_poll_wait_seconds",
+    "monitoring_config_file",
+    "num_load_threads",
+    "num_request_iterations_for_warmup",
+    "num_tflite_interpreters_per_pool",
+    "num_tflite_pools",
+    "num_unload_threads",
+    "per_process_gpu_memory_fraction",
+    "platform_config_file",
+    "prefer_tflite_model",
+    "remove_unused_fields_from_bundle_metagraph",
+    "rest_api_enable_cors_support",
+    "rest_api_num_threads",
+    "rest_api_port",
+    "rest_api_timeout_in_ms",
+    "skip_initialize_tpu",
+    "tensorflow_session_config_file",
+    "thread_pool_factory_config_file",
+)
+# Leaving these out would open what the user meant to lock.
+_REFUSED = ("ssl_config_file", "use_alts_credentials")
+_OTHERS = (*_IGNORED, *_REFUSED)
+
+
+def _flag(default, text: str):
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """What the embedded server acts on, spelled as the real server does.
+
+    Note: `host` is ours. The real server listens on every interface, this
+    one on the loopback interface unless told otherwise.
+    """
+
+    port: int = _flag(8500, "gRPC port; 0 picks a free one and prints it")
+    host: str = _flag(
+        "127.0.0.1", "interface to listen on; not a flag of the real server"
+    )
+    model_name: str = _flag("default", "name of the model in requests")
+    model_base_path: str = _flag("", "directory of the numbered versions")
+    model_config_file: str = _flag(
+        "", "text-format ModelServerConfig: several models, policies, labels"
+    )
+    saved_model_tags: str = _flag("serve", "tags of the graph, comma-separated")
+    file_system_poll_wait_seconds: int = _flag(
+        1, "seconds between two looks for new versions; 0 looks once"
+    )
+    max_num_load_retries: int = _flag(5, "tries after a load that failed")
+    load_retry_interval_micros: int = _flag(
+        60_000_000, "microseconds between these tries"
+    )
+    allow_version_labels_for_unavailable_models: bool = _flag(
+        False, "let labels name versions that are not loaded yet"
+    )
+    xla_cpu_compilation_enabled: bool = _flag(
+        False, "allow XLA; without it, XLA ops fail as in the real server"
+    )
+    xla_gpu_compilation_enabled: bool = _flag(False, "the same, on GPUs")
+    tensorflow_session_parallelism: int = _flag(
+        0, "threads of both kinds; 0 lets TensorFlow choose"
+    )
+    tensorflow_intra_op_parallelism: int = _flag(0, "threads within an op")
+    tensorflow_inter_op_parallelism: int = _flag(0, "ops run side by side")
+    grpc_channel_arguments: str = _flag("", "key=value,key=value for gRPC")
+    grpc_max_threads: int = _flag(
+        0, "requests answered side by side; 0 is four per CPU"
+    )
+
+
+def parse(arguments: Sequence[str]) -> Flags:
+    """Read `--name=value`, `--name value` and bare Boolean flags.
+
+    Flags of the real server that this one does not act on are accepted with
+    a warning.
+
+    Raises:
+        TokenRLError: a flag is unknown, malformed, or asks for encryption,
+            which this server does not have.
+    """
+    options, rest = _parser().parse_known_args(arguments)
+    if rest:
+        raise TokenRLError(_unknown(rest[0]))
+    values = vars(options)
+    asked = [name for name in _OTHERS if _is_set(values.pop(name, ""))]
+    for name in set(asked) & set(_REFUSED):
+        raise TokenRLError(
+            f"--{name} needs the real TensorFlow Serving: the embedded "
+            "server does not encrypt."
+        )
+    if asked:
+        logger.warning(
+            "Ignored, the embedded server does not act on: %s.",
+            ", ".join(f"--{name}" for name in asked),
+        )
+    return _checked(Flags(**values))
+
+
+def _checked(flags: Flags) -> Flags:
+    if not 0 <= flags.port <= 65535:
+        raise TokenRLError(
+            f"--port={flags.port} is no port: give 1 to 65535, or 0 for a "
+            "free one."
+        )
+    if flags.max_num_load_retries < 0 or flags.load_retry_interval_micros < 0:
+        raise TokenRLError(
+            "--max_num_load_retries and --load_retry_interval_micros must "
+            "not be negative."
+        )
+    return flags
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise TokenRLError(f"{message.removeprefix('argument ')} (see --help).")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="tf-tokenrl serve",
+        description="Serve SavedModels over TensorFlow Serving's gRPC API.",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    for field in dataclasses.fields(Flags):
+        form = {"type": field.type}
+        if field.type is bool:
+            form = {"type": _boolean, "nargs": "?", "const": True}
+        parser.add_argument(
+            f"--{field.name}",
+            default=field.default,
+            help=field.metadata["help"],
+            **form,
+        )
+    for name in _OTHERS:
+        parser.add_argument(
+            f"--{name}",
+            nargs="?",
+            const="true",
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS,
+        )
+    return parser
+
+
+def _is_set(text: str) -> bool:
+    return text.lower() not in ("", "0", "false")
+
+
+def _boolean(text: str) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in known:
+        raise argparse.ArgumentTypeError(f'"{text}" is neither true nor false')
+    return known[text.lower()]
+
+
+def _unknown(argument: str) -> str:
+    name = argument.partition("=")[0]
+    known = [f"--{field.name}" for field in dataclasses.fields(Flags)]
+    known += [f"--{other}" for other in _OTHERS]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f' Did you mean "{close[0]}"?' if close else ""
+    return f'Unknown flag "{name}".{hint} "--help" lists the flags.'

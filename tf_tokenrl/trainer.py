@@ -1,0 +1,216 @@
+"""The loop: sample, reward, learn, and again.
+
+trainer = rl.Trainer(policy, reward=rouge - 0.1 * kl, algorithm=ppo,
+                     optimizer=adam, reference=policy.frozen_copy())
+history = trainer.fit(task.examples("train"), steps=200, batch_size=64)
+"""
+
+import time
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_tokenrl import checks, evaluation
+from tf_tokenrl.algorithms import Algorithm
+from tf_tokenrl.collection import Collector
+from tf_tokenrl.flow import Batch, Example, Rollout
+from tf_tokenrl.models.policy import Policy
+from tf_tokenrl.rewards import Reward
+from tf_tokenrl.update import Updater
+
+
+class Trainer:
+    """Trains a policy by reinforcement, under the current strategy.
+
+    Create policy, reference and optimizer in the scope of the strategy that
+    is current when the trainer is made. Every step is a function of the
+    weights, the optimizer, `seed` and the number of the step, so a restored
+    run goes on as if it had never stopped.
+
+    Args:
+        policy: what learns.
+        reward: scores each chosen token.
+        algorithm: turns rewards into a loss.
+        optimizer: a Keras optimizer without clipping of its own, for Keras
+            would clip before the gradients of the replicas are summed.
+        reference: a frozen policy; KL and perplexity rewards need it.
+        gradient_clip: greatest global norm of the summed gradient; 0 is no
+            limit.
+        accumulation: parts in which the rows of a minibatch are computed;
+            the gradient is the same, the memory smaller.
+        seed: of sampling and of the order of data.
+
+    Raises:
+        TokenRLError: the parts do not fit together.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        reward: Reward,
+        algorithm: Algorithm,
+        optimizer: keras.optimizers.Optimizer,
+        reference: Policy | None = None,
+        gradient_clip: float = 1.0,
+        accumulation: int = 1,
+        seed: int = 0,
+    ):
+        checks.check_parts(policy, optimizer, reference)
+        self.strategy = tf.distribute.get_strategy()
+        self.policy = policy
+        self.reward = reward
+        self.algorithm = algorithm
+        self.optimizer = optimizer
+        self.reference = reference
+        self.accumulation = accumulation
+        self.seed = seed
+        self.finished_steps = 0
+        with self.strategy.scope():
+            optimizer.build(policy.trainable_variables)
+        self._collect = Collector(policy, reference, seed)
+        self._targets = tf.function(algorithm.targets, reduce_retracing=True)
+        self._update = Updater(
+            policy, algorithm, optimizer, gradient_clip, accumulation
+        )
+
+    def fit(
+        self,
+        examples: Sequence[Example],
+        steps: int,
+        batch_size: int,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> list[dict[str, float]]:
+        """Take steps until `steps` are finished, those of before included.
+
+        Args:
+            examples: prompts and references; gone through in a fresh order
+                each epoch.
+            steps: total number of steps.
+            batch_size: answers per step, over all replicas.
+            callbacks: `on_train_batch_end(step, logs)` is called after each
+                step; `policy.stop_training = True` ends the loop.
+
+        Returns:
+            The logs of the steps taken.
+
+        Raises:
+            TokenRLError: no examples, or a batch size that cannot be split.
+        """
+        checks.check_batch(self, examples, batch_size)
+        driven = keras.callbacks.CallbackList(
+            list(callbacks),
+            model=self.policy,
+            steps=steps,
+            first_step=self.finished_steps,
+        )
+        history = []
+        self.policy.stop_training = False
+        driven.on_train_begin()
+        while self.finished_steps < steps and not self.policy.stop_training:
+            step = self.finished_steps
+            driven.on_train_batch_begin(step)
+            logs = self.step(self._rows(examples, batch_size), step)
+            self.finished_steps = step + 1
+            driven.on_train_batch_end(step, logs)
+            history.append(logs)
+        driven.on_train_end()
+        return history
+
+    def step(self, examples: Sequence[Example], step: int) -> dict[str, float]:
+        """Once round: prompts, answers, rewards, targets, updates.
+
+        Args:
+            examples: one per answer of the global batch; rows that share a
+                prompt are adjacent.
+            step: number of this step; decides the noise.
+
+        Returns:
+            The step's logs, see `docs/metrics.md`.
+        """
+        start = time.perf_counter()
+        batch, terms = self.collect(examples, step)
+        metrics = self.learn(batch, step)
+        seconds = time.perf_counter() - start
+        return self._logs(batch, terms, metrics, seconds)
+
+    def collect(
+        self, examples: Sequence[Example], step: int
+    ) -> tuple[Batch, dict[str, np.ndarray]]:
+        """Sample answers and reward them; nothing is learned.
+
+        Returns:
+            The batch, and each reward term's `[B, T]`, before its weight.
+        """
+        prompts = [example.prompt for example in examples]
+        prompt_ids, prompt_mask = self.policy.encode(prompts)
+        rollout = self._collect(prompt_ids, prompt_mask, step)
+        responses = self.policy.decode(rollout)
+        rewards = np.zeros(rollout.mask.shape, np.float32)
+        terms = {}
+        for name, weight, reward in self.reward.terms():
+            terms[name] = reward(examples, responses, rollout)
+            rewards += np.float32(weight) * terms[name]
+        targets = self._targets(rollout, rewards)
+        targets = tf.nest.map_structure(lambda x: x.numpy(), targets)
+        return Batch(rollout, rewards, targets), terms
+
+    def learn(self, batch: Batch, step: int) -> dict[str, float]:
+        """All updates of one batch; returns their mean metrics."""
+        rows = len(batch.rewards)
+        size = rows // self.algorithm.minibatches
+        history = []
+        for epoch in range(self.algorithm.epochs):
+            rng = np.random.default_rng((self.seed, step, epoch))
+            order = rng.permutation(rows)
+            for start in range(0, size * self.algorithm.minibatches, size):
+                history.append(self._update(batch, order[start : start + size]))
+        return {k: float(np.mean([h[k] for h in history])) for k in history[0]}
+
+    def evaluate(self, examples, metrics, batch_size: int = 64) -> dict:
+        """Means and 95% intervals of greedy answers, see `evaluation`."""
+        return evaluation.evaluate(self.policy, examples, metrics, batch_size)
+
+    def _rows(self, examples, batch_size: int) -> list[Example]:
+        """The examples of the next step, each `samples_per_prompt` times."""
+        copies = self.algorithm.samples_per_prompt
+        prompts = batch_size // copies
+        first = self.finished_steps * prompts
+        rows = [
+            _example(examples, index, self.seed)
+            for index in range(first, first + prompts)
+        ]
+        return [row for row in rows for _ in range(copies)]
+
+    def _logs(self, batch, terms, metrics, seconds) -> dict[str, float]:
+        rollout, rows = batch.rollout, len(batch.rewards)
+        tokens = rollout.mask.sum()
+        logs = {"reward": float(batch.rewards.sum() / rows)}
+        if rollout.reference_log_probs is not None:
+            logs["kl"] = float(_kl(rollout).sum() / rows)
+        logs["length"] = float(tokens / rows)
+        logs["stopped"] = float(_stopped(rollout, self.policy.stop_ids).mean())
+        logs |= metrics
+        logs["learning_rate"] = float(self.optimizer.learning_rate)
+        logs["seconds"] = seconds
+        logs["tokens_per_second"] = float(tokens / seconds)
+        for name, values in terms.items():
+            logs[f"rewards/{name}"] = float(values.sum() / rows)
+        return logs
+
+
+def _example(examples, index: int, seed: int) -> Example:
+    """Example number `index` of an endless stream, reshuffled each epoch."""
+    epoch, place = divmod(index, len(examples))
+    order = np.random.default_rng((seed, epoch)).permutation(len(examples))
+    return examples[int(order[place])]
+
+
+def _kl(rollout: Rollout) -> np.ndarray:
+    gap = rollout.log_probs - rollout.reference_log_probs
+    return np.where(rollout.mask, gap, 0.0)
+
+
+def _stopped(rollout: Rollout, stop_ids) -> np.ndarray:
+    return (np.isin(rollout.actions, stop_ids) & rollout.mask).any(axis=-1)
