@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tf_tokenrl.pipelines import export, prepare, report, sft, train
 
@@ -80,7 +81,7 @@ def main(options: DemoOptions) -> Path:
     policies = {"before": before, "supervised_longer": longer, "after": after}
     with _stage("evaluate", seconds):
         answers = _answer(data, policies)
-        results = _measure(answers)
+        results: dict[str, Any] = _measure(answers)
     with _stage("export", seconds):
         saved = export.main(export.ExportOptions(after, options.savedmodels))
     with _stage("serve", seconds):

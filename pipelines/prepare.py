@@ -67,7 +67,8 @@ def main(options: PrepareOptions) -> Path:
     steps = cleaning.steps(
         options.lowercase, options.remove_punctuation, options.remove_stop_words
     )
-    splits, counts, earlier = {}, {}, set()
+    splits, counts = {}, {}
+    earlier: set[str] = set()
     for split in SPLITS:
         rows = task.examples(split)
         rows = screening.sample(rows, options.limit, options.seed)

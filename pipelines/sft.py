@@ -30,7 +30,9 @@ class SftOptions:
         learning_rate: of AdamW, reached after `warmup` steps.
         warmup: steps of linear warm-up.
         weight_decay: of AdamW.
-        epochs: most passes over the data.
+        prompt_weight: weight of a prompt's token against an answer's.
+        epochs: most passes over the data; the learning rate falls to 0
+            with the last.
         patience: epochs without a better validation loss that end the run;
             the best weights are kept.
         seconds: end after the epoch, or within it, at which this time is
@@ -51,7 +53,8 @@ class SftOptions:
     learning_rate: float = 2e-3
     warmup: int = 100
     weight_decay: float = 0.05
-    epochs: int = 20
+    prompt_weight: float = 0.2
+    epochs: int = 8
     patience: int = 1
     seconds: float = 0.0
     seed: int = 0
@@ -64,14 +67,16 @@ def main(options: SftOptions) -> Path:
     train, validation = task.examples("train"), task.examples("validation")
     with distribution.strategy(options.strategy).scope():
         policy = _policy(options)
-        policy.compile(
-            supervised.optimizer(
-                options.learning_rate, options.warmup, options.weight_decay
-            )
-        )
+        policy.compile(_optimizer(options, len(train)))
     runs.record(options.out, "sft", options)
     policy.fit(
-        supervised.batches(policy, train, options.batch_size, options.seed),
+        supervised.batches(
+            policy,
+            train,
+            options.batch_size,
+            options.seed,
+            options.prompt_weight,
+        ),
         validation_data=supervised.batches(policy, validation, 128),
         epochs=options.epochs,
         callbacks=supervised.callbacks(
@@ -85,6 +90,13 @@ def main(options: SftOptions) -> Path:
     path = storage.save(policy, options.out / "policy.keras")
     print(f"Validation perplexity {math.exp(nll):.2f}; policy: {path}")
     return path
+
+
+def _optimizer(options: SftOptions, rows: int) -> keras.Optimizer:
+    steps = options.epochs * math.ceil(rows / options.batch_size)
+    return supervised.optimizer(
+        options.learning_rate, options.warmup, steps, options.weight_decay
+    )
 
 
 def _policy(options: SftOptions):

@@ -70,12 +70,13 @@ def parse(options_class: type, arguments: list[str], program: str):
     """
     config, arguments = _config(arguments)
     default = runs.read_options(config, options_class) if config else None
+    summary = (options_class.__doc__ or "").partition("\n")[0]
     return tyro.cli(
         options_class,
         prog=program,
         args=arguments,
         default=default or tyro.MISSING_NONPROP,
-        description=f"{options_class.__doc__.splitlines()[0]} "
+        description=f"{summary} "
         "`--config FILE` takes the options.json of an earlier run; flags "
         "override it.",
     )

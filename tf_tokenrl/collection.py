@@ -39,18 +39,11 @@ class Collector:
         """
         first = np.int64(step) * len(prompt_ids)
         rollout = self._run(prompt_ids, prompt_mask, first)
-        log_probs = rollout.reference_log_probs
-        rollout = Rollout(
-            prompt_ids,
-            prompt_mask,
-            *(x.numpy() for x in rollout[2:6]),
-            None if log_probs is None else log_probs.numpy(),
-        )
-        longest = max(int(rollout.mask.any(axis=0).sum()), 1)
-        return Rollout(
-            *rollout[:2],
-            *(None if x is None else x[:, :longest] for x in rollout[2:]),
-        )
+        longest = max(int(rollout.mask.numpy().any(axis=0).sum()), 1)
+        answers = [
+            None if x is None else x.numpy()[:, :longest] for x in rollout[2:]
+        ]
+        return Rollout(prompt_ids, prompt_mask, *answers)
 
     def _collect(self, prompt_ids, prompt_mask, first) -> Rollout:
         def replica():

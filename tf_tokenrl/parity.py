@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_tokenrl import evaluation
-from tf_tokenrl.client import Client
+from tf_tokenrl.client import Client, Reply
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.models.policy import Policy
@@ -35,6 +35,7 @@ def serving(savedmodel: str | Path) -> Iterator[str]:
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    assert process.stdout and process.stderr  # both are pipes
     try:
         ready = _READY.match(process.stdout.readline())
         if not ready:
@@ -65,7 +66,7 @@ def served_equals_trainer(
     scores = policy.score(answers.rollout).log_probs.numpy()
     prompts = [example.prompt for example in examples]
     name = Path(savedmodel).parent.name
-    replies = []
+    replies: list[Reply] = []
     with serving(savedmodel) as address, Client(address, name) as client:
         for start in range(0, len(prompts), batch_size):
             replies += client.generate(prompts[start : start + batch_size])

@@ -21,6 +21,7 @@ def batches(
     examples: Sequence[Example],
     batch_size: int,
     seed: int | None = None,
+    prompt_weight: float = 0.0,
 ) -> tf.data.Dataset:
     """Prompts and preferred answers in batches for `policy.fit`.
 
@@ -32,6 +33,8 @@ def batches(
         batch_size: rows in a batch; the last one may be smaller.
         seed: order of rows and batches, anew each epoch; None keeps the
             order of `examples`.
+        prompt_weight: weight of a prompt's token against an answer's; above
+            0 the prompts are learned as well.
 
     Raises:
         TokenRLError: there are no examples, or one is too long.
@@ -42,34 +45,44 @@ def batches(
         [example.prompt for example in examples],
         [example.reference for example in examples],
     )
-    columns = {
-        "prompt_ids": _ragged(pairs.prompt_ids, pairs.prompt_mask),
-        "actions": _ragged(pairs.actions, pairs.mask),
+    prompts = _ragged(pairs.prompt_ids, pairs.prompt_mask)
+    actions = _ragged(pairs.actions, pairs.mask)
+    weights = tf.ones_like(actions, tf.float32)
+    if prompt_weight > 0.0:
+        learned = prompts[:, 1:]
+        weight = tf.fill([learned.flat_values.shape[0]], prompt_weight)
+        weights = tf.concat([learned.with_flat_values(weight), weights], 1)
+        actions = tf.concat([learned, actions], axis=1)
+        prompts = prompts[:, :1]
+    columns = {"prompt_ids": prompts, "actions": actions, "weights": weights}
+    lengths = (prompts.row_lengths() + actions.row_lengths()).numpy()
+    order = _batch_rows(lengths, batch_size, seed)
+    return order.map(lambda rows: _dense(columns, rows)).prefetch(2)
+
+
+def _dense(columns: dict[str, tf.RaggedTensor], rows) -> dict[str, tf.Tensor]:
+    taken = {name: tf.gather(value, rows) for name, value in columns.items()}
+    masks = {
+        "prompt_mask": tf.sequence_mask(taken["prompt_ids"].row_lengths()),
+        "mask": tf.sequence_mask(taken["actions"].row_lengths()),
     }
-    lengths = pairs.prompt_mask.sum(-1) + pairs.mask.sum(-1)
+    return {name: value.to_tensor() for name, value in taken.items()} | masks
+
+
+def _batch_rows(lengths, batch_size: int, seed: int | None) -> tf.data.Dataset:
+    """Batches of row numbers; a fresh order each time it is gone through."""
+    if seed is None:
+        return tf.data.Dataset.range(len(lengths)).batch(batch_size)
     epoch = iter(range(2**31))
 
-    def indices():
+    def shuffled():
         rng = np.random.default_rng((seed, next(epoch)))
         yield from _order(rng, lengths, batch_size)
 
-    def gather(rows):
-        taken = {k: tf.gather(v, rows) for k, v in columns.items()}
-        return {
-            "prompt_ids": taken["prompt_ids"].to_tensor(),
-            "prompt_mask": tf.sequence_mask(taken["prompt_ids"].row_lengths()),
-            "actions": taken["actions"].to_tensor(),
-            "mask": tf.sequence_mask(taken["actions"].row_lengths()),
-        }
-
     spec = tf.TensorSpec([None], tf.int32)
-    if seed is None:
-        order = tf.data.Dataset.range(len(examples)).batch(batch_size)
-    else:
-        order = tf.data.Dataset.from_generator(indices, output_signature=spec)
-        steps = -(-len(examples) // batch_size)
-        order = order.apply(tf.data.experimental.assert_cardinality(steps))
-    return order.map(gather).prefetch(2)
+    order = tf.data.Dataset.from_generator(shuffled, output_signature=spec)
+    count = -(-len(lengths) // batch_size)
+    return order.apply(tf.data.experimental.assert_cardinality(count))
 
 
 def nll(
@@ -84,11 +97,14 @@ def nll(
 
 
 def optimizer(
-    learning_rate: float, warmup: int, weight_decay: float
+    learning_rate: float, warmup: int, steps: int, weight_decay: float
 ) -> keras.optimizers.Optimizer:
-    """AdamW with a linear warm-up and clipped gradients."""
-    schedule = keras.optimizers.schedules.PolynomialDecay(
-        learning_rate / max(warmup, 1), max(warmup, 1), learning_rate
+    """AdamW: a linear warm-up, then half a cosine down to 0 at `steps`."""
+    schedule = keras.optimizers.schedules.CosineDecay(
+        learning_rate / warmup if warmup else learning_rate,
+        max(steps - warmup, 1),
+        warmup_target=learning_rate if warmup else None,
+        warmup_steps=warmup,
     )
     return keras.optimizers.AdamW(
         schedule, weight_decay=weight_decay, beta_2=0.98, global_clipnorm=1.0

@@ -1,5 +1,7 @@
 """One gradient step: the only place where a loss is reduced."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -38,7 +40,7 @@ class Updater:
         self.gradient_clip = gradient_clip
         self.accumulation = accumulation
         self.strategy = tf.distribute.get_strategy()
-        self._run = {}
+        self._run: dict[bool, Callable] = {}
 
     def __call__(self, batch: Batch, rows: np.ndarray) -> dict[str, float]:
         """Learn from the given rows of a batch; returns mean metrics."""

@@ -48,7 +48,9 @@ class Algorithm(abc.ABC):
     def _check_numbers(self, low: float, high: float, *options: str) -> None:
         for option in options:
             value = getattr(self, option)
-            fits = isinstance(value, numbers.Real) and low <= value <= high
+            fits = isinstance(value, numbers.Real) and (
+                low <= float(value) <= high
+            )
             if isinstance(value, bool) or not fits:
                 raise TokenRLError(
                     f"{type(self).__name__}: {option} must be a number from "
@@ -58,7 +60,7 @@ class Algorithm(abc.ABC):
     def _check_counts(self, *options: str) -> None:
         for option in options:
             value = getattr(self, option)
-            fits = isinstance(value, numbers.Integral) and value >= 1
+            fits = isinstance(value, numbers.Integral) and int(value) >= 1
             if isinstance(value, bool) or not fits:
                 raise TokenRLError(
                     f"{type(self).__name__}: {option} must be a whole number "

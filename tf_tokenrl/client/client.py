@@ -5,7 +5,7 @@ import random
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack, overload
 
 import grpc
 import numpy as np
@@ -32,6 +32,14 @@ _STATES = {
 _ADDRESS = re.compile(r"unix:\S+|(?!https?:)\S+:\d{1,5}")
 _PAUSES = (0.1, 0.2, 0.4, 0.8)  # seconds before each new try
 _LONGEST_POLL = 1.0  # seconds between two looks in `wait_ready`
+
+
+class _Options(TypedDict, total=False):
+    seed: int | Sequence[int]
+    temperature: float | Sequence[float]
+    top_k: int | Sequence[int]
+    top_p: float | Sequence[float]
+    max_new_tokens: int | Sequence[int] | None
 
 
 class Client:
@@ -112,6 +120,14 @@ class Client:
             Arrays by name, strings as `bytes` objects.
         """
         return _arrays(self._run(inputs, signature, outputs))
+
+    @overload  # type: ignore[overload-overlap]  # str is a Sequence[str]
+    def generate(self, prompt: str, **options: Unpack[_Options]) -> Reply: ...
+
+    @overload
+    def generate(
+        self, prompt: Sequence[str], **options: Unpack[_Options]
+    ) -> list[Reply]: ...
 
     def generate(
         self,
@@ -288,7 +304,7 @@ class Client:
                     raise failure from error
             time.sleep(pause)
 
-    def _method(self, name: str, response: type):
+    def _method(self, name: str, response: type[Message]):
         return self._channel.unary_unary(
             f"/tensorflow.serving.{name}",
             request_serializer=lambda message: message.SerializeToString(),

@@ -94,7 +94,7 @@ def decode(proto: Message) -> np.ndarray:
     if content:
         return np.frombuffer(content, dtype).reshape(shape).copy()
     field, stored = _FIELDS.get(proto.dtype, ("int_val", np.int32))
-    values = np.array(getattr(proto, field), dtype=stored)
+    values: np.ndarray = np.array(getattr(proto, field), dtype=stored)
     if proto.dtype in _BIT_PATTERNS:
         values = values.view(dtype)
     return _fit(values.astype(dtype), math.prod(shape)).reshape(shape)

@@ -8,6 +8,7 @@ generated modules can be imported into the same process.
 import re
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import Message
 
 _PACKAGE = "tf_tokenrl.client"
 _SCHEMA = """
@@ -45,7 +46,7 @@ _FIELD = re.compile(r"(?:(repeated|map) )?(\w+) (\w+) = (\d+)")
 _Field = descriptor_pb2.FieldDescriptorProto
 
 
-def _build() -> dict[str, type]:
+def _build() -> dict[str, type[Message]]:
     """The message classes by name."""
     file = descriptor_pb2.FileDescriptorProto(
         name="tf_tokenrl/client.proto", package=_PACKAGE, syntax="proto3"

@@ -150,7 +150,7 @@ def split_rows(rows: list[Docstring]) -> dict[str, list[Docstring]]:
         links.append((j, i))
     group = near_copies.groups(len(rows), links)
     keys: dict[int, str] = {}
-    by_split = {name: [] for name in splits.SPLITS}
+    by_split: dict[str, list[Docstring]] = {s: [] for s in splits.SPLITS}
     for i in copies.kept:
         if group[i] not in keys:
             text = splits.normal_form(f"{rows[i].summary} {rows[i].body}")

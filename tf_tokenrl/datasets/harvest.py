@@ -109,15 +109,21 @@ def _docstrings(node, name: str, kind: str) -> Iterator[Docstring]:
 
 
 def _definitions(body: list[ast.stmt]) -> Iterator:
-    """Classes and functions of a block, those under `if` and `try` too."""
+    """Public classes and functions of a block, under `if` and `try` too."""
     for node in body:
         if isinstance(
             node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
         ):
-            yield node
+            if not _is_private(node.name):
+                yield node
         elif isinstance(node, (ast.If, ast.Try)):
             yield from _definitions(node.body)
             yield from _definitions(node.orelse)
+
+
+def _is_private(name: str) -> bool:
+    """Notes of a package's authors to themselves are not documentation."""
+    return name.startswith("_") and not name.endswith("__")
 
 
 def _signature(node) -> str:

@@ -68,7 +68,8 @@ def screen(
         min_answer_words: fewest words of the preferred reference.
         deduplicate: drop rows whose prompt and answer repeat a row's.
     """
-    kept, counts = [], Counter()
+    kept: list[Example] = []
+    counts: Counter[str] = Counter()
     seen: set[tuple[str, str]] = set()
     for example in examples:
         prompt = normal_form(example.prompt)
@@ -124,7 +125,8 @@ def fit(
             "Prompts and answers need room for a token beside the special "
             "one: give each a limit of 2 tokens or more."
         )
-    kept, counts = [], Counter()
+    kept: list[Example] = []
+    counts: Counter[str] = Counter()
     for example in examples:
         if len(processor.encode(example.reference)) > max_answer_tokens:
             counts[LONG] += 1

@@ -8,6 +8,7 @@ hidden state of the token before it.
 """
 
 import functools
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -252,12 +253,23 @@ class Policy(keras.Model):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """Negative log-likelihood of the given answers, nats per token."""
-        chosen = tf.where(x["mask"], y_pred["log_probs"], 0.0)
-        count = tf.reduce_sum(tf.cast(x["mask"], tf.float32))
-        loss = -tf.reduce_sum(chosen) / count
-        self.nll.update_state(loss, sample_weight=count)
-        return loss
+        """Negative log-likelihood of given tokens, nats per token.
+
+            loss = -sum_t w_t log p(a_t) / sum_t w_t
+
+        with the weights `x["weights"]` `[B, T]`. The metric `nll` is the
+        same over the tokens of weight 1, which are those of the answers.
+        """
+        weights = tf.where(x["mask"], x["weights"], 0.0)
+        log_probs = tf.where(x["mask"], y_pred["log_probs"], 0.0)
+        answers = tf.cast(weights == 1.0, tf.float32)
+        count = tf.reduce_sum(answers)
+        nll = -tf.math.divide_no_nan(
+            tf.reduce_sum(answers * log_probs), count
+        )
+        self.nll.update_state(nll, sample_weight=count)
+        total = tf.reduce_sum(weights)
+        return -tf.reduce_sum(weights * log_probs) / total
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """The mean negative log-likelihood over all tokens seen."""
@@ -284,7 +296,7 @@ class Policy(keras.Model):
         )
         return config
 
-    def export(self, filepath: str, **kwargs) -> None:
+    def export(self, filepath: str | Path, **kwargs) -> None:
         """Write a SavedModel for TensorFlow Serving, see `models.export`.
 
         Note:

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_tokenrl.flow import Tensor
+
 _BLOCK = 256
 
 
@@ -19,10 +21,10 @@ class Sampling(NamedTuple):
             included.
     """
 
-    temperature: tf.Tensor | float = 1.0
-    top_k: tf.Tensor | int = 0
-    top_p: tf.Tensor | float = 1.0
-    max_new_tokens: tf.Tensor | int = 32
+    temperature: Tensor = 1.0
+    top_k: Tensor = 0
+    top_p: Tensor = 1.0
+    max_new_tokens: Tensor = 32
 
     @property
     def truncates(self) -> bool:

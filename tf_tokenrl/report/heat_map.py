@@ -68,7 +68,9 @@ def sample(row: dict[str, Any], known: list[Scale]) -> Sample:
                 f'A sample in samples.json has {len(texts)} "tokens" but '
                 f'{len(column)} "{scale.name}" numbers; write it again.'
             )
-    answers = {n: row[n] for n in ("reference", "before", "after") if n in row}
+    answers: dict[str, str] = {
+        n: row[n] for n in ("reference", "before", "after") if n in row
+    }
     return Sample(
         prompt=row.get("prompt", ""),
         answers=answers,

@@ -167,13 +167,17 @@ class Mixture(Reward):
     def __call__(self, examples, responses, rollout) -> np.ndarray:
         """See `Reward.__call__`."""
         return sum(
-            np.float32(weight) * reward(examples, responses, rollout)
-            for weight, reward in self.parts
+            (
+                np.float32(weight) * reward(examples, responses, rollout)
+                for weight, reward in self.parts
+            ),
+            np.zeros(np.shape(rollout.mask), np.float32),
         )
 
     def terms(self) -> list[tuple[str, float, Reward]]:
         """See `Reward.terms`; a second "rouge" is called "rouge_2"."""
-        terms, seen = [], {}
+        terms = []
+        seen: dict[str, int] = {}
         for weight, reward in self.parts:
             label = reward._label()
             seen[label] = seen.get(label, 0) + 1

@@ -91,7 +91,7 @@ class _Reader:
     def reward(self, node, name, keywords: list[ast.keyword]) -> Reward:
         """The reward of a name and its options."""
         path = name.id if isinstance(name, ast.Name) else name.value
-        options = {k.arg: self.option(k) for k in keywords}
+        options = {str(k.arg): self.option(k) for k in keywords}
         try:
             return get(path, **options)
         except TokenRLError as error:

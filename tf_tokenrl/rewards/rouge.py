@@ -88,6 +88,7 @@ class Rouge(Reward):
         """The score of each answer; cheap where neighbours begin alike."""
         words = _reference_words(reference, self.stemmer)
         n = 1 if self.variant == "l" else int(self.variant)
+        matcher: _Matcher
         if self.variant == "l":
             matcher = _SubsequenceMatcher(words)
         else:

@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from tf_tokenrl import __version__
 from tf_tokenrl.errors import TokenRLError
@@ -151,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     for field in dataclasses.fields(Flags):
-        form = {"type": field.type}
+        form: dict[str, Any] = {"type": field.type}
         if field.type is bool:
             form = {"type": _boolean, "nargs": "?", "const": True}
         parser.add_argument(

@@ -22,6 +22,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
 from tf_tokenrl.serving import wire
 from tf_tokenrl.serving.repository import Repository
+from tf_tokenrl.serving.servable import Servable
 from tf_tokenrl.serving.status import StatusError, invalid
 from tf_tokenrl.serving.versions import Version
 
@@ -79,7 +80,7 @@ def get_model_metadata(
         response.model_spec.name = request.model_spec.name
         response.model_spec.version.value = version.number
         response.metadata["signature_def"].Pack(
-            SignatureDefMap(signature_def=version.servable.signatures)
+            SignatureDefMap(signature_def=_servable(version).signatures)
         )
     return response
 
@@ -151,11 +152,17 @@ def _require_spec(request: Message) -> None:
         raise invalid("Missing ModelSpec")
 
 
+def _servable(version: Version) -> Servable:
+    """What an acquired version runs; it stays loaded while it is in use."""
+    assert version.servable is not None
+    return version.servable
+
+
 def _run(
     version: Version, request: PredictRequest, timeout_in_ms: int
 ) -> PredictResponse:
     name = request.model_spec.signature_name or "serving_default"
-    signature = version.servable.signatures.get(name)
+    signature = _servable(version).signatures.get(name)
     if signature is None:
         raise StatusError(
             grpc.StatusCode.FAILED_PRECONDITION,
@@ -163,7 +170,9 @@ def _run(
         )
     feeds = _feeds(signature, request)
     fetches = _fetches(signature, request)
-    arrays = version.servable.run(feeds, list(fetches.values()), timeout_in_ms)
+    arrays = _servable(version).run(
+        feeds, list(fetches.values()), timeout_in_ms
+    )
     response = PredictResponse()
     response.model_spec.name = request.model_spec.name
     response.model_spec.signature_name = name

@@ -65,7 +65,8 @@ class Server:
 
     def wait(self) -> None:
         """Return when the server has been stopped."""
-        self._grpc.wait_for_termination()
+        if self._grpc is not None:
+            self._grpc.wait_for_termination()
 
     def stop(self, grace: float = _DRAIN_SECONDS) -> None:
         """Take no more requests, finish those begun, unload the models.
@@ -74,7 +75,8 @@ class Server:
             grace: seconds after which unfinished requests are cancelled.
         """
         try:
-            self._grpc.stop(grace).wait(grace)
+            if self._grpc is not None:
+                self._grpc.stop(grace).wait(grace)
         finally:
             self._repository.stop()
 
@@ -94,7 +96,9 @@ class Server:
             try:
                 probe.bind((flags.host, flags.port))
             except OSError as error:
-                raise _cannot_listen(flags, error.strerror) from error
+                raise _cannot_listen(flags, error.strerror or str(error)) from (
+                    error
+                )
 
     def _listen(self) -> tuple[grpc.Server, int]:
         flags = self._flags

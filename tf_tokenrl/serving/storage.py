@@ -4,15 +4,11 @@ import re
 from collections.abc import Callable, Iterable
 
 import tensorflow as tf
-from tensorflow_serving.config.file_system_storage_path_source_pb2 import (
-    FileSystemStoragePathSourceConfig,
-)
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
 from tf_tokenrl.serving.status import StatusError
 
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+\s*")
-Policy = FileSystemStoragePathSourceConfig.ServableVersionPolicy
 Warn = Callable[[str], None]
 
 
@@ -62,7 +58,7 @@ def _by_number(names: Iterable[str], warn: Warn) -> dict[int, str]:
 
 
 def _chosen(model: ModelConfig, found: dict[int, str], warn: Warn) -> list[int]:
-    policy: Policy = model.model_version_policy
+    policy = model.model_version_policy
     kind = policy.WhichOneof("policy_choice")
     if kind == "all":
         return sorted(found)

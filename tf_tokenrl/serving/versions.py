@@ -217,7 +217,8 @@ class Model:
                 return
             servable, version.servable = version.servable, None
             version.state = State.END
-        servable.close()
+        if servable is not None:
+            servable.close()
 
     def _warn(self, message: str) -> None:
         if message not in self._warned:
