@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tf_tokenrl.pipelines import export, prepare, report, sft, train
-
 from tf_tokenrl import evaluation, parity, rewards, runs, summary, tasks
 from tf_tokenrl.models import storage
 from tf_tokenrl.models.scratch import ModelOptions
+from tf_tokenrl.pipelines import export, prepare, report, sft, train
 from tf_tokenrl.tasks.headline import Headline
 
 

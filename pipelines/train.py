@@ -33,6 +33,7 @@ class TrainOptions:
         algorithm: "ppo", "actor_critic", "reinforce", with options such as
             "ppo(clip=0.1, epochs=2)".
         strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
+        temperature: of sampling and of all log-probs; 0 keeps the policy's.
         steps: rounds of sampling and learning.
         batch_size: answers per step, over all replicas.
         learning_rate: of Adam at the first step.
@@ -54,6 +55,7 @@ class TrainOptions:
     reward: str = "rouge(variant='l') - 0.02 * kl"
     algorithm: str = "ppo"
     strategy: str = "default"
+    temperature: float = 0.0
     steps: int = 100
     batch_size: int = 96
     learning_rate: float = 3e-4
@@ -77,6 +79,7 @@ def main(options: TrainOptions) -> Path:
     strategy = distribution.strategy(options.strategy)
     with strategy.scope():
         policy = storage.load(options.policy)
+        policy.temperature = options.temperature or policy.temperature
         trainer = Trainer(
             policy,
             reward=reward,

@@ -1,13 +1,12 @@
 """Tiny policies, built once a session; tests must not change their weights."""
 
-import os
-
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import pytest
 
-from tests import tiny
+from tf_tokenrl.quiet import start_tensorflow
+
+start_tensorflow()
+
+from tests import tiny  # noqa: E402  (TensorFlow starts above, silently)
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +14,8 @@ def tokenizer():
     return tiny.tokenizer()
 
 
-@pytest.fixture(params=["llama", "gpt2", "mistral", "lstm", "gru"])
+@pytest.fixture(
+    scope="session", params=["llama", "gpt2", "mistral", "lstm", "gru"]
+)
 def policy(request):
-    return tiny.policy(request.param)
+    return tiny.shared_policy(request.param)

@@ -9,8 +9,10 @@ import numpy as np
 import sentencepiece
 import tensorflow as tf
 
+from tf_tokenrl.flow import Rollout
 from tf_tokenrl.models.causal import CausalPolicy
 from tf_tokenrl.models.recurrent import RecurrentPolicy
+from tf_tokenrl.models.sampling import Sampling, row_seeds
 
 WORDS = [
     "return",
@@ -93,11 +95,41 @@ def roughen(made, seed: int = 0):
     )
 
 
-def sample(made, prompts, seed: int = 0, **options):
-    from tf_tokenrl.models.sampling import row_seeds
+@functools.cache
+def shared_policy(name: str):
+    """One policy for all tests that leave its weights alone."""
+    return policy(name)
 
-    ids, mask = made.encode(prompts)
-    seeds = row_seeds(seed, 0, len(prompts))
-    act = tf.function(lambda i, m, s: made.act(i, m, s, **options))
-    rollout = act(tf.constant(ids), tf.constant(mask), seeds)
-    return type(rollout)(*(t if t is None else t.numpy() for t in rollout))
+
+@functools.cache
+def acting(made):
+    """`made.act` traced once, for all shapes and settings."""
+
+    def act(prompt_ids, prompt_mask, seeds, *sampling):
+        return made.act(prompt_ids, prompt_mask, seeds, Sampling(*sampling))
+
+    dtypes = (tf.float32, tf.int32, tf.float32, tf.int32)
+    return tf.function(
+        act,
+        input_signature=[
+            tf.TensorSpec([None, None], tf.int32),
+            tf.TensorSpec([None, None], tf.bool),
+            tf.TensorSpec([None, 2], tf.int64),
+            *(tf.TensorSpec([None], dtype) for dtype in dtypes),
+        ],
+    )
+
+
+def roll_out(made, ids, mask, seed: int = 0, seeds=None, **sampling):
+    """A rollout of encoded prompts, as NumPy arrays."""
+    rows = len(ids)
+    if seeds is None:
+        seeds = row_seeds(seed, 0, rows)
+    settings = made.sampling._replace(**sampling).per_row(rows)
+    rollout = acting(made)(ids, mask, seeds, *settings)
+    return Rollout(*(t if t is None else t.numpy() for t in rollout))
+
+
+def sample(made, prompts, seed: int = 0, seeds=None, **sampling):
+    """A rollout of prompts, as NumPy arrays."""
+    return roll_out(made, *made.encode(prompts), seed, seeds, **sampling)

@@ -1,9 +1,13 @@
 """A tiny run: a few prompts, one token to count, and a trainer."""
 
+import sys
+
 import keras
 
 from tests import tiny
 from tf_tokenrl import algorithms
+from tf_tokenrl.callbacks import CsvLog, EarlyStopping
+from tf_tokenrl.checkpoint import Checkpoint
 from tf_tokenrl.flow import Example
 from tf_tokenrl.rewards import Reward
 from tf_tokenrl.trainer import Trainer
@@ -36,10 +40,25 @@ class Count(Reward):
         return [self.worth * (i == self.token) for i in response.token_ids]
 
 
+class Recorder(Reward):
+    """Rewards as before, and keeps what was rewarded."""
+
+    def __init__(self, trainer):
+        self.reward = trainer.reward
+        self.examples, self.responses, self.rollouts = [], [], []
+        trainer.reward = self
+
+    def __call__(self, examples, responses, rollout):
+        self.examples.append(examples)
+        self.responses.append(responses)
+        self.rollouts.append(rollout)
+        return self.reward(examples, responses, rollout)
+
+
 def trainer(
-    name: str = "gru",
+    name: str = "gpt2",
     algorithm: str = "ppo",
-    learning_rate: float = 1e-2,
+    learning_rate=1e-2,
     options: dict | None = None,
     policy: dict | None = None,
     **settings,
@@ -48,9 +67,46 @@ def trainer(
     made = tiny.policy(name, **(policy or {}))
     settings.setdefault("reference", made.frozen_copy())
     settings.setdefault("reward", Count())
+    if isinstance(algorithm, str):
+        algorithm = algorithms.get(algorithm, **(options or {}))
     return Trainer(
         made,
-        algorithm=algorithms.get(algorithm, **(options or {})),
+        algorithm=algorithm,
         optimizer=keras.optimizers.Adam(learning_rate, epsilon=1e-5),
         **settings,
     )
+
+
+class Announce(keras.callbacks.Callback):
+    """Says aloud how many steps are finished."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        print(batch + 1, flush=True)
+
+
+def checkpointed(folder, **settings):
+    """A trainer, its checkpoints every 5 steps, and all that watches it."""
+    made = trainer(
+        learning_rate=keras.optimizers.schedules.PolynomialDecay(1e-2, 20, 0),
+        options={"epochs": 2},
+        **settings,
+    )
+    stopping = EarlyStopping("reward", patience=50, window=3)
+    checkpoint = Checkpoint(
+        made, folder / "checkpoints", every=5, remembered=[stopping]
+    )
+    log = CsvLog(folder / "log.csv")
+    return made, checkpoint, [Announce(), log, stopping, checkpoint]
+
+
+def resume(folder, steps: int):
+    """Goes on from the newest checkpoint, if there is one."""
+    made, checkpoint, callbacks = checkpointed(folder)
+    checkpoint.restore()
+    made.fit(EXAMPLES, steps, batch_size=8, callbacks=callbacks)
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+
+    resume(Path(sys.argv[1]), int(sys.argv[2]))

@@ -52,21 +52,20 @@ def parse_call(text: str) -> tuple[str, dict]:
     Raises:
         TokenRLError: the text is not a name, or a name with literal options.
     """
+    name, bracket, rest = text.partition("(")
     try:
-        call = ast.parse(text.strip(), mode="eval").body
-        if isinstance(call, ast.Call):
-            if call.args:
-                raise ValueError("write options by name, as in clip=0.1")
-            options = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-            return ast.unparse(call.func).strip("'"), options
-        return ast.literal_eval(call) if isinstance(call, ast.Constant) else (
-            ast.unparse(call)
-        ), {}
+        call = ast.parse(f"_({rest}" if bracket else "_()", mode="eval").body
+        if not isinstance(call, ast.Call) or ast.unparse(call.func) != "_":
+            raise ValueError("something follows the options")
+        if call.args:
+            raise ValueError("write options by name, as in clip=0.1")
+        options = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, TypeError) as error:
         raise TokenRLError(
             f"Cannot read `{text}`: {error}; write a name, or a name with "
             "options such as ppo(clip=0.1)."
         ) from error
+    return name.strip().strip("\"'"), options
 
 
 def class_name(name: str) -> str:
@@ -78,7 +77,7 @@ def _user_class(name: str) -> type:
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise TokenRLError(
             f'Cannot import module "{module_name}" of "{name}": {error}. '
             "Is it on PYTHONPATH?"

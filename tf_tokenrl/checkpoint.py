@@ -15,6 +15,7 @@ from tf_tokenrl.errors import TokenRLError
 
 _PREFIX = "step-"
 _STATE = "state.json"
+_UNFINISHED = ".write-"
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -54,6 +55,8 @@ class Checkpoint(keras.callbacks.Callback):
         """A fresh run removes what an earlier one left."""
         if not self.trainer.finished_steps:
             shutil.rmtree(self.folder, ignore_errors=True)
+        for unfinished in self.folder.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
 
     def on_train_batch_end(self, batch, logs=None):
         if (batch + 1) % self.every == 0:
@@ -74,7 +77,7 @@ class Checkpoint(keras.callbacks.Callback):
         temporary = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = tempfile.mkdtemp(prefix=".write-", dir=self.folder)
+            temporary = tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.folder)
             self._tensors().write(os.path.join(temporary, "tensors"))
             state = json.dumps(self._state(), indent=2)
             Path(temporary, _STATE).write_text(state, "utf-8")
@@ -108,9 +111,9 @@ class Checkpoint(keras.callbacks.Callback):
         for path in found:
             try:
                 state = json.loads(Path(path, _STATE).read_text("utf-8"))
-                tensors = self._tensors()
-                status = tensors.read(os.path.join(path, "tensors"))
-                status.assert_consumed()
+                if state["run"] == self._run():
+                    tensors = os.path.join(path, "tensors")
+                    self._tensors().read(tensors).assert_consumed()
             except (OSError, ValueError, AssertionError, tf.errors.OpError):
                 print(
                     f'Checkpoint "{path}" is damaged and was passed over.',
@@ -161,6 +164,7 @@ class Checkpoint(keras.callbacks.Callback):
             "seed": self.trainer.seed,
             "algorithm": repr(self.trainer.algorithm),
             "reward": repr(self.trainer.reward),
+            "parameters": self.trainer.policy.count_params(),
         }
 
 

@@ -33,7 +33,10 @@ def check_parts(policy, optimizer, reference) -> None:
 
 
 def check_batch(trainer, examples: Sequence[Example], batch_size: int) -> None:
-    """The batch must split evenly into groups, minibatches and replicas."""
+    """Every prompt must fit, and the batch split evenly.
+
+    It is split into groups, minibatches, replicas and accumulation steps.
+    """
     if not examples:
         raise TokenRLError("There are no examples to learn from.")
     algorithm = trainer.algorithm
@@ -50,3 +53,4 @@ def check_batch(trainer, examples: Sequence[Example], batch_size: int) -> None:
                 f"batch_size is {batch_size}, which is not a multiple of "
                 f"{name} ({count}): choose one that is."
             )
+    trainer.policy.encode([example.prompt for example in examples])

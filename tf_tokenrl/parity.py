@@ -63,7 +63,7 @@ def served_equals_trainer(
         same and the gap is at most 1e-4.
     """
     answers = evaluation.answer(policy, examples)
-    scores = policy.score(answers.rollout).log_probs.numpy()
+    scores = policy.score(answers.rollout, temperature=1.0).log_probs.numpy()
     prompts = [example.prompt for example in examples]
     name = Path(savedmodel).parent.name
     replies: list[Reply] = []

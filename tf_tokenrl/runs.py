@@ -48,8 +48,8 @@ def read_options(path: Path, cls: type) -> Any:
         TokenRLError: the file cannot be read, or does not fit the class.
     """
     try:
-        values = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        values = dict(json.loads(Path(path).read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise TokenRLError(
             f'Cannot read the options "{path}": {error}.'
         ) from error
@@ -62,11 +62,22 @@ def read_options(path: Path, cls: type) -> Any:
         )
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(Path, lambda value, _: Path(value))
+    for kind in (bool, int, float, str):
+        converter.register_structure_hook(kind, _exact)
     try:
         return converter.structure(values, cls)
     except cattrs.BaseValidationError as error:
         reasons = "; ".join(cattrs.transform_error(error))
         raise TokenRLError(f'"{path}" does not fit: {reasons}.') from error
+
+
+def _exact(value: Any, kind: type) -> Any:
+    """`value` if it is of `kind` already; an int will do for a float."""
+    if type(value) is kind:
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    raise ValueError(value)
 
 
 def versions() -> dict[str, str]:

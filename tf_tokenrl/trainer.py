@@ -16,9 +16,10 @@ from tf_tokenrl import checks, evaluation
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.collection import Collector
 from tf_tokenrl.flow import Batch, Example, Rollout
+from tf_tokenrl.interrupt import deferred_interrupt
 from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.rewards import Reward
-from tf_tokenrl.update import Updater
+from tf_tokenrl.update import Updater, batch_signature
 
 
 class Trainer:
@@ -70,7 +71,10 @@ class Trainer:
         with self.strategy.scope():
             optimizer.build(policy.trainable_variables)
         self._collect = Collector(policy, reference, seed)
-        self._targets = tf.function(algorithm.targets, reduce_retracing=True)
+        spec = batch_signature(reference is not None)
+        self._targets = tf.function(algorithm.targets).get_concrete_function(
+            spec.rollout, spec.rewards
+        )
         self._update = Updater(
             policy, algorithm, optimizer, gradient_clip, accumulation
         )
@@ -96,7 +100,10 @@ class Trainer:
             The logs of the steps taken.
 
         Raises:
-            TokenRLError: no examples, or a batch size that cannot be split.
+            TokenRLError: no examples, a prompt that is too long, or a batch
+                size that cannot be split.
+            KeyboardInterrupt: Ctrl-C; the step it fell into was finished and
+                `on_train_end` called. A second one does not wait.
         """
         checks.check_batch(self, examples, batch_size)
         driven = keras.callbacks.CallbackList(
@@ -107,15 +114,16 @@ class Trainer:
         )
         history = []
         self.policy.stop_training = False
-        driven.on_train_begin()
-        while self.finished_steps < steps and not self.policy.stop_training:
-            step = self.finished_steps
-            driven.on_train_batch_begin(step)
-            logs = self.step(self._rows(examples, batch_size), step)
-            self.finished_steps = step + 1
-            driven.on_train_batch_end(step, logs)
-            history.append(logs)
-        driven.on_train_end()
+        with deferred_interrupt(self._stop):
+            driven.on_train_begin()
+            while self.finished_steps < steps and not self.policy.stop_training:
+                step = self.finished_steps
+                driven.on_train_batch_begin(step)
+                logs = self.step(self._rows(examples, batch_size), step)
+                self.finished_steps = step + 1
+                driven.on_train_batch_end(step, logs)
+                history.append(logs)
+            driven.on_train_end()
         return history
 
     def step(self, examples: Sequence[Example], step: int) -> dict[str, float]:
@@ -172,6 +180,9 @@ class Trainer:
         """Means and 95% intervals of greedy answers, see `evaluation`."""
         return evaluation.evaluate(self.policy, examples, metrics, batch_size)
 
+    def _stop(self) -> None:
+        self.policy.stop_training = True
+
     def _rows(self, examples, batch_size: int) -> list[Example]:
         """The examples of the next step, each `samples_per_prompt` times."""
         copies = self.algorithm.samples_per_prompt
@@ -192,7 +203,8 @@ class Trainer:
         logs["length"] = float(tokens / rows)
         logs["stopped"] = float(_stopped(rollout, self.policy.stop_ids).mean())
         logs |= metrics
-        logs["learning_rate"] = float(self.optimizer.learning_rate)
+        rate = tf.convert_to_tensor(self.optimizer.learning_rate)
+        logs["learning_rate"] = float(rate)
         logs["seconds"] = seconds
         logs["tokens_per_second"] = float(tokens / seconds)
         for name, values in terms.items():

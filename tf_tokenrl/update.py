@@ -44,12 +44,12 @@ class Updater:
 
     def __call__(self, batch: Batch, rows: np.ndarray) -> dict[str, float]:
         """Learn from the given rows of a batch; returns mean metrics."""
-        taken = tf.nest.map_structure(lambda x: x[rows], batch)
+        taken = _take(batch, rows)
         has_reference = batch.rollout.reference_log_probs is not None
         if has_reference not in self._run:
-            signature = _batch_signature(has_reference)
-            self._run[has_reference] = tf.function(
-                self._update, input_signature=[signature]
+            function = tf.function(self._update)
+            self._run[has_reference] = function.get_concrete_function(
+                batch_signature(has_reference)
             )
         metrics = self._run[has_reference](taken)
         return {name: float(value) for name, value in metrics.items()}
@@ -88,7 +88,7 @@ class Updater:
 
     def _gradients(self, batch: Batch, rows, count):
         """Summed metrics and gradients of some rows, both over `count`."""
-        batch = tf.nest.map_structure(lambda x: tf.gather(x, rows), batch)
+        batch = _take(batch, rows)
         mask = batch.rollout.mask
         variables = [v.value for v in self.policy.trainable_variables]
         with tf.GradientTape() as tape:
@@ -107,11 +107,19 @@ class Updater:
         return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
+def _take(batch: Batch, rows) -> Batch:
+    """Some rows of a batch; there may be no reference."""
+    return tf.nest.map_structure(
+        lambda x: None if x is None else tf.gather(x, rows), batch
+    )
+
+
 def _share(x: tf.Tensor, mask: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.where(mask, x, 0.0)) / count
 
 
-def _batch_signature(has_reference: bool) -> Batch:
+def batch_signature(has_reference: bool) -> Batch:
+    """What `tf.function` must know of a batch, so that it traces once."""
     reference = _FLOATS if has_reference else None
     return Batch(
         Rollout(_IDS, _MASK, _IDS, _MASK, _FLOATS, _FLOATS, reference),

@@ -23,7 +23,9 @@ class ActorCritic(Algorithm):
         value_weight: weight of the critic's loss.
         entropy_weight: weight of the entropy bonus, per nat.
         whiten: bring the advantages of a batch to mean 0 and variance 1.
-        samples_per_prompt: adjacent rows that answer one prompt.
+        samples_per_prompt: adjacent rows that answer one prompt; above 1
+            their advantages are taken against each other, see
+            `critic_targets`.
 
     Source: Mnih et al. (2016), "Asynchronous Methods for Deep Reinforcement
     Learning", section 4, without the asynchrony.
@@ -44,7 +46,12 @@ class ActorCritic(Algorithm):
     def targets(self, rollout: Rollout, rewards: Tensor) -> Targets:
         """See `Algorithm.targets`."""
         return critic_targets(
-            rollout, rewards, self.discount, self.trace_decay, self.whiten
+            rollout,
+            rewards,
+            self.discount,
+            self.trace_decay,
+            self.whiten,
+            self.samples_per_prompt,
         )
 
     def loss(

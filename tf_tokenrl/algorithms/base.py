@@ -7,10 +7,15 @@ reduces over tokens, for the trainer alone knows the global token count.
 import abc
 import numbers
 
+import tensorflow as tf
+
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Batch, Rollout, Scores, Targets, Tensor
 from tf_tokenrl.ops.masking import keep_chosen, masked_whiten
-from tf_tokenrl.ops.returns import generalized_advantage_estimation
+from tf_tokenrl.ops.returns import (
+    carry_forward,
+    generalized_advantage_estimation,
+)
 
 
 class Algorithm(abc.ABC):
@@ -74,16 +79,38 @@ def critic_targets(
     discount: float,
     trace_decay: float,
     whiten: bool,
+    samples_per_prompt: int,
 ) -> Targets:
     """Targets from a learned critic.
 
     Advantages by `generalized_advantage_estimation`; returns are advantages
     plus values *before* the advantages are whitened over the batch.
+
+    Where several rows answer one prompt, each row's advantage is taken
+    against the mean of the others at its position: what the critic does not
+    know of a prompt is common to its answers and cancels. That mean does not
+    depend on the row's own actions, so the gradient stays unbiased.
     """
     advantages = generalized_advantage_estimation(
         rewards, rollout.values, rollout.mask, discount, trace_decay
     )
     returns = keep_chosen(advantages + rollout.values, rollout.mask)
+    if samples_per_prompt > 1:
+        others = mean_of_others(
+            carry_forward(advantages, rollout.mask), samples_per_prompt
+        )
+        advantages = keep_chosen(advantages - others, rollout.mask)
     if whiten:
         advantages = masked_whiten(advantages, rollout.mask)
     return Targets(advantages, returns)
+
+
+def mean_of_others(x: Tensor, group: Tensor | int) -> Tensor:
+    """For each row of `x` `[B, T]` the mean of the other rows of its group.
+
+    Groups are `group` adjacent rows. A row without others gets 0.
+    """
+    groups = tf.reshape(x, (-1, group, tf.shape(x)[1]))
+    others = tf.reduce_sum(groups, axis=1, keepdims=True) - groups
+    count = tf.cast(tf.maximum(group - 1, 1), tf.float32)
+    return tf.reshape(others / count, tf.shape(x))

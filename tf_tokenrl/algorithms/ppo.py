@@ -30,7 +30,9 @@ class Ppo(Algorithm):
         value_weight: weight of the critic's loss.
         entropy_weight: weight of the entropy bonus, per nat.
         whiten: bring the advantages of a batch to mean 0 and variance 1.
-        samples_per_prompt: adjacent rows that answer one prompt.
+        samples_per_prompt: adjacent rows that answer one prompt; above 1
+            their advantages are taken against each other, see
+            `critic_targets`.
 
     Source: Schulman et al. (2017), "Proximal Policy Optimization Algorithms",
     eq. 7 and 9; defaults of Ziegler et al. (2019), "Fine-Tuning Language
@@ -63,7 +65,12 @@ class Ppo(Algorithm):
     def targets(self, rollout: Rollout, rewards: Tensor) -> Targets:
         """See `Algorithm.targets`."""
         return critic_targets(
-            rollout, rewards, self.discount, self.trace_decay, self.whiten
+            rollout,
+            rewards,
+            self.discount,
+            self.trace_decay,
+            self.whiten,
+            self.samples_per_prompt,
         )
 
     def loss(

@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_tokenrl.algorithms.base import Algorithm
+from tf_tokenrl.algorithms.base import Algorithm, mean_of_others
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Batch, Rollout, Scores, Targets, Tensor
 from tf_tokenrl.ops.losses import policy_gradient_loss, value_loss
@@ -111,15 +111,5 @@ class Reinforce(Algorithm):
                 f"Reinforce: a batch of {returns.shape[0]} rows cannot be "
                 f"split into groups of samples_per_prompt = {group}."
             )
-        return _mean_of_others(carry_forward(returns, rollout.mask), group)
+        return mean_of_others(carry_forward(returns, rollout.mask), group)
 
-
-def _mean_of_others(x: Tensor, group: Tensor | int) -> Tensor:
-    """For each row of `x` the mean of the other rows of its group.
-
-    A row without others gets 0.
-    """
-    groups = tf.reshape(x, (-1, group, tf.shape(x)[1]))
-    others = tf.reduce_sum(groups, axis=1, keepdims=True) - groups
-    count = tf.cast(tf.maximum(group - 1, 1), tf.float32)
-    return tf.reshape(others / count, tf.shape(x))

@@ -121,8 +121,10 @@ class Client:
         """
         return _arrays(self._run(inputs, signature, outputs))
 
-    @overload  # type: ignore[overload-overlap]  # str is a Sequence[str]
-    def generate(self, prompt: str, **options: Unpack[_Options]) -> Reply: ...
+    @overload
+    def generate(  # type: ignore[overload-overlap]  # str is a Sequence[str]
+        self, prompt: str, **options: Unpack[_Options]
+    ) -> Reply: ...
 
     @overload
     def generate(

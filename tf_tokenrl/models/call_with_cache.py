@@ -6,13 +6,16 @@ a time. Slower than `cached_attention`, and right for every architecture.
 """
 
 import contextlib
+import inspect
 import threading
 
 import tensorflow as tf
 from keras.src.backend.tensorflow import core as keras_core
 
+from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.models.decoding import Prefill
 
+_WRONG = ("GPTNeoXCausalLM",)  # rotates each cached query as if at position 0
 _patching = threading.Lock()
 
 
@@ -52,6 +55,27 @@ class CallWithCacheDecoder:
         return tf.nest.map_structure(
             lambda part: tf.TensorShape([None, *part.shape[1:]]), cache
         )
+
+
+def check_architecture(causal_lm) -> None:
+    """Refuse a model that `CallWithCacheDecoder` would decode wrongly.
+
+    Raises:
+        TokenRLError: KerasHub's own cache is wrong, or needs more than token
+            ids (images, a state that cannot go back to an earlier column).
+    """
+    name = type(causal_lm).__name__
+    cache = inspect.signature(getattr(causal_lm, "_build_cache", _no_cache))
+    if name in _WRONG or list(cache.parameters) != ["token_ids"]:
+        raise TokenRLError(
+            f"{name} cannot be decoded with KerasHub's cache of keys and "
+            "values: choose another architecture, such as GPT2CausalLM, "
+            "LlamaCausalLM, MistralCausalLM or GemmaCausalLM."
+        )
+
+
+def _no_cache():
+    """Stands for a model without a cache."""
 
 
 @contextlib.contextmanager

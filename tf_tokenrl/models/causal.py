@@ -7,7 +7,10 @@ import tensorflow as tf
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.models import architectures
 from tf_tokenrl.models.cached_attention import CachedAttentionDecoder
-from tf_tokenrl.models.call_with_cache import CallWithCacheDecoder
+from tf_tokenrl.models.call_with_cache import (
+    CallWithCacheDecoder,
+    check_architecture,
+)
 from tf_tokenrl.models.policy import Policy
 
 
@@ -18,14 +21,30 @@ class CausalPolicy(Policy):
     Args:
         causal_lm: a `keras_hub.models.CausalLM`; held, not copied.
         **kwargs: see `Policy`.
+
+    Raises:
+        TokenRLError: the model cannot be decoded, or has no room for the
+            longest prompt and answer.
     """
 
     def __init__(self, causal_lm, **kwargs):
         super().__init__(**kwargs)
         self.causal_lm = causal_lm
         self.backbone = causal_lm.backbone
+        self._check_room()
+        if architectures.find(self.backbone) is None:
+            check_architecture(causal_lm)
         self.value_head.build((None, None, self.backbone.hidden_dim))
         self.build()
+
+    def _check_room(self):
+        room = getattr(self.backbone, "max_sequence_length", None)
+        if room and self.max_prompt_tokens + self.max_new_tokens > room:
+            raise TokenRLError(
+                f"The model has {room} positions, too few for "
+                f"{self.max_prompt_tokens} prompt and {self.max_new_tokens} "
+                "new tokens: lower max_prompt_tokens or max_new_tokens."
+            )
 
     def hidden_states(self, token_ids, padding_mask):
         return self.backbone(

@@ -17,6 +17,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Rollout
+from tf_tokenrl.models import byte_pair
 from tf_tokenrl.models.sampling import Sampling
 
 _FORBIDDEN = ("Xla", "PyFunc", "EagerPyFunc", "NumpyFunction")
@@ -99,17 +100,18 @@ class ServedPolicy(tf.Module):
             answer: string `[B]`; a stop token is put after it.
 
         Returns:
-            `token_ids` int32, `log_probs` (nats, at the policy's own
-            temperature) and `values` float32 `[B, T]`, of which the first
-            `lengths` int32 `[B]` count; `truncated` bool `[B]`, the prompt
-            or the answer was cut.
+            `token_ids` int32, `log_probs` (nats, at temperature 1, as a
+            greedy answer reports them) and `values` float32 `[B, T]`, of
+            which the first `lengths` int32 `[B]` count; `truncated` bool
+            `[B]`, the prompt or the answer was cut.
         """
         policy = self._policy()
         ids, lengths, cut = policy.text.prompt_graph(prompt)
         actions, counts, cut_answer = policy.text.answer_graph(answer)
         mask = tf.sequence_mask(counts)
         scores = policy.score(
-            Rollout(ids, tf.sequence_mask(lengths), actions, mask, None, None)
+            Rollout(ids, tf.sequence_mask(lengths), actions, mask, None, None),
+            temperature=1.0,
         )
         return {
             "token_ids": actions,
@@ -173,8 +175,10 @@ def next_version(folder: str | Path) -> Path:
 
 
 def _write(policy, folder: str) -> None:
-    served = ServedPolicy(policy)
-    tf.saved_model.save(served, folder, signatures=served.signatures())
+    policy.encode([""])  # some tokenizers make their tables on first use
+    with byte_pair.forgetful(policy.tokenizer):
+        served = ServedPolicy(policy)
+        tf.saved_model.save(served, folder, signatures=served.signatures())
     _check_ops(Path(folder, "saved_model.pb"))
 
 

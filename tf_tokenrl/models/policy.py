@@ -182,7 +182,12 @@ class Policy(keras.Model):
 
     # Scoring.
 
-    def call(self, inputs: dict, training: bool = False) -> dict:
+    def call(
+        self,
+        inputs: dict,
+        training: bool = False,
+        temperature: float | None = None,
+    ) -> dict:
         """Log-probs, values and entropy `[B, T]` of the actions given.
 
         Args:
@@ -190,11 +195,14 @@ class Policy(keras.Model):
                 `mask` `[B, T]`.
             training: ignored, so that dropout never makes the ratio of new
                 to old probabilities differ from 1 by itself.
+            temperature: of the distributions; by default the policy's own.
         """
         hidden = self._hidden_before_actions(inputs)
-        logits = tf.cast(self.logits(hidden), tf.float32) / self.temperature
+        temperature = temperature or self.temperature
+        logits = tf.cast(self.logits(hidden), tf.float32) / temperature
+        actions = tf.where(inputs["mask"], inputs["actions"], 0)
         nll = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            tf.cast(inputs["actions"], tf.int32), logits
+            tf.cast(actions, tf.int32), logits
         )
         return {
             "log_probs": -nll,
@@ -202,15 +210,23 @@ class Policy(keras.Model):
             "entropy": _entropy(logits),
         }
 
-    def score(self, rollout: Rollout) -> Scores:
-        """`Scores` of a rollout's actions, with gradients."""
+    def score(
+        self, rollout: Rollout, temperature: float | None = None
+    ) -> Scores:
+        """`Scores` of a rollout's actions, with gradients.
+
+        Args:
+            rollout: whose prompts, actions and mask count.
+            temperature: of the distributions; by default the policy's own.
+        """
         scores = self(
             {
                 "prompt_ids": rollout.prompt_ids,
                 "prompt_mask": rollout.prompt_mask,
                 "actions": rollout.actions,
                 "mask": rollout.mask,
-            }
+            },
+            temperature=temperature,
         )
         return Scores(scores["log_probs"], scores["values"], scores["entropy"])
 
@@ -264,9 +280,7 @@ class Policy(keras.Model):
         log_probs = tf.where(x["mask"], y_pred["log_probs"], 0.0)
         answers = tf.cast(weights == 1.0, tf.float32)
         count = tf.reduce_sum(answers)
-        nll = -tf.math.divide_no_nan(
-            tf.reduce_sum(answers * log_probs), count
-        )
+        nll = -tf.math.divide_no_nan(tf.reduce_sum(answers * log_probs), count)
         self.nll.update_state(nll, sample_weight=count)
         total = tf.reduce_sum(weights)
         return -tf.reduce_sum(weights * log_probs) / total
@@ -313,6 +327,7 @@ class Policy(keras.Model):
     def frozen_copy(self) -> "Policy":
         """An equal policy whose weights will not change."""
         copy = type(self).from_config(self.get_config())
+        copy.tokenizer = self.tokenizer  # its configuration has no vocabulary
         copy.set_weights(self.get_weights())
         copy.trainable = False
         return copy

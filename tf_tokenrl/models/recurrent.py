@@ -39,7 +39,10 @@ class RecurrentPolicy(Policy):
         self.hidden_dim = hidden_dim
         self.num_layers = num_layers
         self.embedding = keras.layers.ReversibleEmbedding(
-            vocabulary_size, hidden_dim, name="token_embedding"
+            vocabulary_size,
+            hidden_dim,
+            name="token_embedding",
+            dtype=self.dtype_policy,
         )
         self.embedding.build((None, None))
         self.recurrent_layers = []
@@ -49,6 +52,7 @@ class RecurrentPolicy(Policy):
                 return_sequences=True,
                 return_state=True,
                 name=f"{cell}_{index}",
+                dtype=self.dtype_policy,
             )
             layer.build((None, None, hidden_dim))
             self.recurrent_layers.append(layer)

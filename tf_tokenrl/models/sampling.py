@@ -92,14 +92,16 @@ def draw(
     """
     greedy = sampling.temperature <= 0.0
     temperature = tf.where(greedy, 1.0, sampling.temperature)
-    logits = tf.cast(logits, tf.float32) / temperature[:, None]
+    logits = tf.cast(logits, tf.float32)
+    logits -= tf.reduce_max(logits, axis=-1, keepdims=True)
+    logits /= temperature[:, None]
     cut = ~greedy & ((sampling.top_k > 0) | (sampling.top_p < 1.0))
     logits = tf.cond(
         tf.reduce_any(cut),
         lambda: tf.where(cut[:, None], truncate(logits, sampling), logits),
         lambda: logits,
     )
-    weights = tf.exp(logits - tf.reduce_max(logits, axis=-1, keepdims=True))
+    weights = tf.exp(logits)
     sampled, total = _invert(weights, noise)
     best = tf.argmax(logits, axis=-1, output_type=tf.int32)
     ids = tf.where(greedy, best, sampled)
@@ -140,10 +142,11 @@ def _invert(weights: tf.Tensor, noise: tf.Tensor):
 def _first_above(weights: tf.Tensor, noise: tf.Tensor):
     """First index whose cumulative weight exceeds `noise * total`.
 
-    `noise <= 1 - 2^-23`, so the product is below the total even after
-    rounding and the index found always has a positive weight.
+    The index found always has a positive weight: where the product is
+    rounded up to the total, it is the one that completes the total.
     """
     cumulative = tf.cumsum(weights, axis=-1)
     total = cumulative[:, -1]
     below = cumulative <= (noise * total)[:, None]
+    below &= cumulative < total[:, None]
     return tf.reduce_sum(tf.cast(below, tf.int32), axis=-1), total

@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -9,6 +11,15 @@ import keras
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.models import causal, recurrent  # noqa: F401  registers both
 from tf_tokenrl.models.policy import Policy
+
+_UNREADABLE = (
+    ValueError,
+    OSError,
+    KeyError,
+    TypeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def save(policy: Policy, path: str | Path) -> Path:
@@ -47,7 +58,7 @@ def load(path: str | Path) -> Policy:
         )
     try:
         policy = keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
+    except _UNREADABLE as error:
         reason = str(error).strip().split("\n")[0]
         raise TokenRLError(
             f'"{path}" cannot be read as a policy: {reason}'

@@ -114,7 +114,7 @@ class TextCodec(tf.Module):
     def _response(self, ids: np.ndarray, prefixes: list[str]) -> Response:
         text = prefixes[-1] if prefixes else ""
         ends = _ends(prefixes, text)
-        starts = [0, *ends[:-1]]
+        starts = [0, *ends][: len(ends)]
         stopped = bool(len(ids)) and int(ids[-1]) in self.stop_ids
         return Response(
             text,
@@ -152,7 +152,8 @@ class TextCodec(tf.Module):
 
     def _encode(self, function: str, texts: list[str], kind: str, limit: int):
         texts = list(texts)
-        strings = tf.constant(texts, tf.string, [len(texts)])
+        encoded = [text.encode("utf-8", "replace") for text in texts]
+        strings = tf.constant(encoded, tf.string, [len(texts)])
         ids, lengths, truncated = self._run(function, strings)
         ids, lengths = ids.numpy(), lengths.numpy()
         if truncated.numpy().any():

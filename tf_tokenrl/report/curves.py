@@ -34,12 +34,13 @@ def curves(log: dict[str, Curve]) -> tuple[list[dict], list[dict]]:
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Centred mean over a tenth of the run; windows shrink at the ends."""
+    """Centred mean over a tenth of the run; half the window at the ends."""
     half = len(values) // 20
     total = np.concatenate([[0.0], np.cumsum(values)])
     at = np.arange(len(values))
-    reach = np.minimum(half, np.minimum(at, at[::-1]))
-    return (total[at + reach + 1] - total[at - reach]) / (2 * reach + 1)
+    first = np.maximum(at - half, 0)
+    end = np.minimum(at + half + 1, len(values))
+    return (total[end] - total[first]) / (end - first)
 
 
 def _drawing(name: str, curve: Curve) -> dict[str, Any]:
@@ -87,5 +88,5 @@ def _layout() -> dict[str, Any]:
         "font": {"family": "system-ui, sans-serif", "size": 12},
         "hoverlabel": {"bgcolor": "#1d2430", "font": {"color": "#ffffff"}},
         "xaxis": {**axis, "showgrid": False},
-        "yaxis": axis,
+        "yaxis": {**axis, "ticks": "outside", "tickcolor": "rgba(0,0,0,0)"},
     }

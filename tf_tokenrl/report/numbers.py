@@ -29,7 +29,7 @@ def percent(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds as "8.3 s", "12 min 4 s" or "2 h 5 min"."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

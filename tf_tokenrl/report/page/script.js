@@ -3,7 +3,7 @@ const figures = JSON.parse(document.getElementById("figures").textContent);
 // A hidden figure has no width, so the figures of a closed part wait.
 function draw(part) {
   for (const drawing of part.querySelectorAll(".drawing:empty")) {
-    if (drawing.checkVisibility()) {
+    if (!drawing.closest("details:not([open])")) {
       const figure = figures[drawing.id];
       Plotly.newPlot(drawing, figure.data, figure.layout, {
         displayModeBar: false,
