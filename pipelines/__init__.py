@@ -1,0 +1,1 @@
+"""The commands of `tf-tokenrl`, one file each."""

@@ -9,6 +9,15 @@ start_tensorflow()
 from tests import tiny  # noqa: E402  (TensorFlow starts above, silently)
 
 
+def pytest_configure(config):
+    """Warnings are errors, but for these of other packages."""
+    for text in (
+        "ignore:__array__ implementation:DeprecationWarning:keras",
+        "ignore:unclosed file:ResourceWarning:keras_hub",
+    ):
+        config.addinivalue_line("filterwarnings", text)
+
+
 @pytest.fixture(scope="session")
 def tokenizer():
     return tiny.tokenizer()

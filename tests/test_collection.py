@@ -38,7 +38,8 @@ def test_rows_and_steps_have_noise_of_their_own(collect):
 def test_a_row_knows_nothing_of_its_neighbours(collect):
     """What stands in other rows, and how wide, changes no answer."""
     others = ["list the given value or name"] * 8
-    mixed = [p if i % 2 else o for i, (p, o) in enumerate(zip(PROMPTS, others))]
+    pairs = enumerate(zip(PROMPTS, others, strict=True))
+    mixed = [p if i % 2 else o for i, (p, o) in pairs]
     alone, beside = collect(PROMPTS, 5), collect(mixed, 5)
     for row in (1, 3, 5, 7):
         kept = alone.mask[row]

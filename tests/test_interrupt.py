@@ -8,17 +8,18 @@ from tf_tokenrl.interrupt import deferred_interrupt
 
 def test_the_first_one_waits_and_the_second_does_not(capfd):
     calls = []
-    with pytest.raises(KeyboardInterrupt):
-        with deferred_interrupt(lambda: calls.append("stop")):
-            signal.raise_signal(signal.SIGINT)
-            calls.append("finished")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        deferred_interrupt(lambda: calls.append("stop")),
+    ):
+        signal.raise_signal(signal.SIGINT)
+        calls.append("finished")
     assert calls == ["stop", "finished"]
     assert "again" in capfd.readouterr().err
-    with pytest.raises(KeyboardInterrupt):
-        with deferred_interrupt(lambda: None):
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGINT)
-            calls.append("never")
+    with pytest.raises(KeyboardInterrupt), deferred_interrupt(lambda: None):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        calls.append("never")
     assert "never" not in calls
 
 

@@ -86,9 +86,7 @@ def minus(gradients):
 
 
 @pytest.mark.parametrize("accumulation", [1, 2, 4])
-def test_parts_add_up_to_the_gradient_of_the_whole(
-    accumulation, batch, wanted
-):
+def test_parts_add_up_to_the_gradient_of_the_whole(accumulation, batch, wanted):
     sgd = keras.optimizers.SGD(1.0)
     moved, metrics = step_taken(sgd, batch, accumulation=accumulation)
     assert largest_gap(moved, minus(wanted)) < 1e-6

@@ -10,12 +10,22 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from tf_tokenrl.errors import TokenRLError
 
 _PREFIX = "step-"
 _STATE = "state.json"
 _UNFINISHED = ".write-"
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,  # TensorFlow's reader says so of a file that is too short
+    RuntimeError,
+    AssertionError,
+    DecodeError,
+    tf.errors.OpError,
+)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -114,7 +124,7 @@ class Checkpoint(keras.callbacks.Callback):
                 if state["run"] == self._run():
                     tensors = os.path.join(path, "tensors")
                     self._tensors().read(tensors).assert_consumed()
-            except (OSError, ValueError, AssertionError, tf.errors.OpError):
+            except _UNREADABLE:
                 print(
                     f'Checkpoint "{path}" is damaged and was passed over.',
                     file=sys.stderr,

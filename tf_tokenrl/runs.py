@@ -104,7 +104,8 @@ def write_json(path: Path, values: Any) -> None:
         partial.write_text(text, "utf-8")
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise TokenRLError(
             f'Cannot write "{path}" ({error.strerror}): free some space or '
             "choose another place."

@@ -43,9 +43,9 @@ def terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     reader, writer = os.openpty()
 
-    def show(steps: int) -> str:
+    def show(**run) -> str:
         with os.fdopen(writer, "w") as file:
-            drive(ProgressBar(file=file), steps)
+            drive(ProgressBar(file=file), **run)
             return os.read(reader, 1 << 16).decode()
 
     yield show
@@ -78,7 +78,7 @@ def test_logs_that_lack_are_left_out():
 
 
 def test_terminal_gets_one_line_that_fits(terminal):
-    shown = terminal(steps=20000)
+    shown = terminal(steps=20000, first_step=19980)
     lines = [line for line in re.split(r"[\r\n]+", shown) if line.strip()]
     assert "20000/20000" in lines[-1]
     assert lines[-1].endswith("left")

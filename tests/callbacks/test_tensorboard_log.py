@@ -1,7 +1,6 @@
 """What TensorBoard itself reads back."""
 
 import keras
-import pytest
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.util import tensor_util
 
@@ -31,14 +30,12 @@ def points(folder, name):
     ]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard")
 def test_scalars_come_back_at_finished_steps(tmp_path):
     drive(tmp_path, 3)
     assert points(tmp_path, "reward") == [(1, 0.0), (2, 0.25), (3, 0.5)]
     assert len(points(tmp_path, "rewards/rouge")) == 3
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard")
 def test_resumed_run_adds_its_points(tmp_path):
     drive(tmp_path, 2)
     drive(tmp_path, 4, first_step=2)

@@ -221,7 +221,6 @@ def test_the_cell_must_be_known():
         )
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras' own
 def test_a_preset_folder_becomes_a_policy(tmp_path):
     proto = tiny.tokenizer().proto
     models = keras_hub.models

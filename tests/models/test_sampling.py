@@ -73,7 +73,8 @@ def test_log_probs_are_exact_in_every_row(size, seed, spread):
     rows = len(SETTINGS)
     logits = rng.normal(0, spread, (rows, size)).astype(np.float32)
     full = [{**Sampling()._asdict(), **options} for options in SETTINGS]
-    given = Sampling(*(np.array(c) for c in zip(*map(dict.values, full))))
+    columns = zip(*map(dict.values, full), strict=True)
+    given = Sampling(*map(np.array, columns))
     ids, log_probs = drawn(logits, rng.random((rows, 2)), given.per_row(rows))
     for row, options in enumerate(SETTINGS):
         share = distribution(logits[row], **options)[ids[row]]
@@ -189,6 +190,6 @@ def test_noise_is_a_function_of_the_rows_own_seed():
     seeds = tf.concat([row_seeds(1, 0, 4), row_seeds(2**60, 0, 4)], axis=0)
     noise = uniforms(seeds, 50).numpy()
     assert len(np.unique(noise[:, 0, 0])) == 8
-    assert 0 <= noise.min() and noise.max() < 1
+    assert noise.min() >= 0 and noise.max() < 1
     np.testing.assert_array_equal(uniforms(seeds[5:6], 50)[0], noise[5])
     assert stats.kstest(noise.ravel(), "uniform").pvalue > 0.01

@@ -157,7 +157,12 @@ def test_fits_the_screen_in_both_schemes(page, scheme, width):
     )
     page.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
+        {
+            "width": width,
+            "height": 800,
+            "deviceScaleFactor": 1,
+            "mobile": False,
+        },
     )
     open_all(page)
     root = "document.documentElement"

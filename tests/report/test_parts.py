@@ -121,7 +121,12 @@ def test_plain(value, text):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(4.21, "4.2 s"), (59.97, "1 min 0 s"), (95, "1 min 35 s"), (7500, "2 h 5 min")],
+    [
+        (4.21, "4.2 s"),
+        (59.97, "1 min 0 s"),
+        (95, "1 min 35 s"),
+        (7500, "2 h 5 min"),
+    ],
 )
 def test_duration(seconds, text):
     assert numbers.duration(seconds) == text

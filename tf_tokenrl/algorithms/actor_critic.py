@@ -70,4 +70,4 @@ class ActorCritic(Algorithm):
             "value_loss": value,
             "entropy": entropy,
         }
-        return loss - self.entropy_weight * entropy, metrics
+        return self._with_entropy_bonus(loss, entropy), metrics

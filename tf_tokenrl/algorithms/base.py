@@ -26,11 +26,13 @@ class Algorithm(abc.ABC):
         minibatches: updates per epoch.
         samples_per_prompt: k adjacent rows answer the same prompt: rows
             `g * k` to `g * k + k - 1` are group `g`.
+        entropy_weight: weight of the entropy bonus, per nat.
     """
 
     epochs: int = 1
     minibatches: int = 1
     samples_per_prompt: int = 1
+    entropy_weight: float = 0.0
 
     @abc.abstractmethod
     def targets(self, rollout: Rollout, rewards: Tensor) -> Targets:
@@ -49,6 +51,12 @@ class Algorithm(abc.ABC):
         Metrics are float32 `[B, T]` too; the trainer averages them over the
         chosen tokens.
         """
+
+    def _with_entropy_bonus(self, loss: Tensor, entropy: Tensor) -> Tensor:
+        """loss - entropy_weight * H; a weight of 0 costs no gradient."""
+        if not self.entropy_weight:
+            return loss
+        return loss - self.entropy_weight * entropy
 
     def _check_numbers(self, low: float, high: float, *options: str) -> None:
         for option in options:

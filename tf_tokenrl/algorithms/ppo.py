@@ -97,7 +97,7 @@ class Ppo(Algorithm):
             "ratio_clipped": ratio_clipped,
             "value_clipped": value_clipped,
         }
-        return loss - self.entropy_weight * entropy, metrics
+        return self._with_entropy_bonus(loss, entropy), metrics
 
     def _value_loss(
         self, batch: Batch, scores: Scores

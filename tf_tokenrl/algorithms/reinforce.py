@@ -91,7 +91,7 @@ class Reinforce(Algorithm):
         )
         entropy = keep_chosen(scores.entropy, mask)
         metrics = {"policy_loss": policy, "entropy": entropy}
-        loss = policy - self.entropy_weight * entropy
+        loss = self._with_entropy_bonus(policy, entropy)
         if self.baseline == "value":
             value = value_loss(scores.values, targets.returns, mask)
             loss += self.value_weight * value
@@ -112,4 +112,3 @@ class Reinforce(Algorithm):
                 f"split into groups of samples_per_prompt = {group}."
             )
         return mean_of_others(carry_forward(returns, rollout.mask), group)
-

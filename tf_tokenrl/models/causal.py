@@ -80,7 +80,10 @@ class CausalPolicy(Policy):
     def from_config(cls, config):
         config = dict(config)
         for part in ("causal_lm", "tokenizer"):
-            config[part] = keras.saving.deserialize_keras_object(config[part])
+            if isinstance(config[part], dict):
+                config[part] = keras.saving.deserialize_keras_object(
+                    config[part]
+                )
         return cls(**config)
 
     @classmethod

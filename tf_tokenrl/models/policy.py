@@ -190,6 +190,8 @@ class Policy(keras.Model):
     ) -> dict:
         """Log-probs, values and entropy `[B, T]` of the actions given.
 
+        Log-probs and entropy are 0 in masked slots.
+
         Args:
             inputs: `prompt_ids`, `prompt_mask` `[B, P]`, `actions` and
                 `mask` `[B, T]`.
@@ -198,16 +200,20 @@ class Policy(keras.Model):
             temperature: of the distributions; by default the policy's own.
         """
         hidden = self._hidden_before_actions(inputs)
-        temperature = temperature or self.temperature
-        logits = tf.cast(self.logits(hidden), tf.float32) / temperature
-        actions = tf.where(inputs["mask"], inputs["actions"], 0)
-        nll = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            tf.cast(actions, tf.int32), logits
-        )
+        chosen = tf.where(inputs["mask"])  # only these need the output layer
+        logits = self.logits(tf.gather_nd(hidden, chosen))
+        logits = tf.cast(logits, tf.float32) / (temperature or self.temperature)
+        actions = tf.gather_nd(tf.cast(inputs["actions"], tf.int32), chosen)
+        nll = tf.nn.sparse_softmax_cross_entropy_with_logits(actions, logits)
+
+        def placed(values):
+            shape = tf.shape(inputs["mask"], tf.int64)
+            return tf.scatter_nd(chosen, values, shape)
+
         return {
-            "log_probs": -nll,
+            "log_probs": placed(-nll),
             "values": self.state_values(hidden),
-            "entropy": _entropy(logits),
+            "entropy": placed(_entropy(logits)),
         }
 
     def score(
@@ -326,8 +332,9 @@ class Policy(keras.Model):
 
     def frozen_copy(self) -> "Policy":
         """An equal policy whose weights will not change."""
-        copy = type(self).from_config(self.get_config())
-        copy.tokenizer = self.tokenizer  # its configuration has no vocabulary
+        # A tokenizer's configuration has no vocabulary, so it is shared.
+        config = self.get_config() | {"tokenizer": self.tokenizer}
+        copy = type(self).from_config(config)
         copy.set_weights(self.get_weights())
         copy.trainable = False
         return copy
@@ -335,5 +342,7 @@ class Policy(keras.Model):
 
 def _entropy(logits: tf.Tensor) -> tf.Tensor:
     """H = log Z - sum_a p_a logit_a, `[..., V]` -> `[...]`, nats."""
-    mean = tf.reduce_sum(tf.nn.softmax(logits) * logits, axis=-1)
-    return tf.reduce_logsumexp(logits, axis=-1) - mean
+    logits -= tf.stop_gradient(tf.reduce_max(logits, axis=-1, keepdims=True))
+    weights = tf.exp(logits)
+    total = tf.reduce_sum(weights, axis=-1)
+    return tf.math.log(total) - tf.reduce_sum(weights * logits, -1) / total

@@ -91,9 +91,10 @@ class RecurrentPolicy(Policy):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        config["tokenizer"] = keras.saving.deserialize_keras_object(
-            config["tokenizer"]
-        )
+        if isinstance(config["tokenizer"], dict):
+            config["tokenizer"] = keras.saving.deserialize_keras_object(
+                config["tokenizer"]
+            )
         return cls(**config)
 
 

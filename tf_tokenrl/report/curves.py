@@ -11,16 +11,19 @@ from tf_tokenrl.report.read import Curve
 
 _SHOWN_FIRST = ("reward", "kl", "entropy", "value_loss", "length")
 _TITLES = {
-    "reward": ("Reward", "sum per answer"),
-    "kl": ("KL to the reference", "nats"),
-    "entropy": ("Entropy", "nats"),
+    "reward": ("Reward", "per answer"),
+    "kl": ("KL to reference", "nats per answer"),
+    "entropy": ("Entropy", "nats per token"),
     "value_loss": ("Value loss", ""),
     "length": ("Length", "tokens per answer"),
+    "loss": ("Loss", ""),
     "policy_loss": ("Policy loss", ""),
-    "stopped": ("Answers that stopped", "fraction"),
+    "stopped": ("Stopped", "fraction of answers"),
     "gradient_norm": ("Gradient norm", "before clipping"),
     "learning_rate": ("Learning rate", ""),
+    "approximate_kl": ("KL of one step", "nats per token"),
     "ratio_clipped": ("Ratios clipped", "fraction of tokens"),
+    "value_clipped": ("Values clipped", "fraction of tokens"),
     "tokens_per_second": ("Speed", "tokens per second"),
     "seconds": ("Time of a step", "seconds"),
 }

@@ -1,0 +1,205 @@
+"""A run that stopped goes on as if it never had, bit for bit."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import disk, toy
+from tf_tokenrl import algorithms
+from tf_tokenrl.checkpoint import Checkpoint
+from tf_tokenrl.errors import TokenRLError
+
+CLOCK = ("seconds", "tokens_per_second")
+
+
+def go_on(folder, steps):
+    """A fresh process takes up the run in `folder`."""
+    command = [sys.executable, "-m", "tests.toy", str(folder), str(steps)]
+    return subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def state(folder, step) -> dict:
+    """All tensors of a checkpoint, and what callbacks remember."""
+    path = folder / "checkpoints" / f"step-{step:08d}"
+    tensors = str(path / "tensors")
+    found = {
+        name: tf.train.load_variable(tensors, name)
+        for name, _ in tf.train.list_variables(tensors)
+        if "OBJECT_GRAPH" not in name
+    }
+    assert len(found) > 50
+    return found | {"state": json.loads((path / "state.json").read_text())}
+
+
+def assert_same_run(first, second, step):
+    one, two = state(first, step), state(second, step)
+    assert one.pop("state") == two.pop("state")
+    assert set(one) == set(two)
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, two[name], name)
+    assert rows(first, step) == rows(second, step)
+
+
+def rows(folder, steps) -> list[dict]:
+    with open(folder / "log.csv", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in found] == list(range(1, steps + 1))
+    return [{k: v for k, v in r.items() if k not in CLOCK} for r in found]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Ten steps without a stop, and who took them."""
+    folder = tmp_path_factory.mktemp("straight")
+    trainer, checkpoint, callbacks = toy.checkpointed(folder)
+    trainer.fit(toy.EXAMPLES, 10, 8, callbacks=callbacks)
+    return folder, trainer, checkpoint
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """The run's folder to spoil, and its trainer's `Checkpoint` on it."""
+    folder, trainer, checkpoint = run
+    shutil.copytree(folder / "checkpoints", tmp_path / "checkpoints")
+    shutil.copy(folder / "log.csv", tmp_path)
+    return Checkpoint(
+        trainer, tmp_path / "checkpoints", remembered=checkpoint.remembered
+    )
+
+
+def test_five_steps_a_stop_and_five_steps_are_ten(run, copy, tmp_path):
+    shutil.rmtree(tmp_path / "checkpoints" / "step-00000010")
+    with go_on(tmp_path, 10) as process:
+        assert process.stdout.read().split() == ["6", "7", "8", "9", "10"]
+    assert process.returncode == 0
+    assert_same_run(run[0], tmp_path, 10)
+    remembered = state(tmp_path, 10)["state"]["callbacks"][0]
+    assert len(remembered["recent"]) == 3 and remembered["best"] is not None
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_as_if_never_killed(run, tmp_path):
+    with go_on(tmp_path, 20) as process:
+        for line in process.stdout:
+            if line.strip() == "8":
+                process.kill()
+    assert process.returncode < 0
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == [
+        "step-00000005"
+    ]
+    with go_on(tmp_path, 10) as process:
+        assert process.stdout.read().split()[0] == "6"
+    assert_same_run(run[0], tmp_path, 10)
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def empty(path):
+    os.truncate(path, 0)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 16
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut, empty, flip, os.remove])
+@pytest.mark.parametrize("file", ["tensors.data*", "tensors.index"])
+def test_a_damaged_checkpoint_is_passed_over(copy, capsys, damage, file):
+    newest = copy.folder / "step-00000010"
+    damage(next(newest.glob(file)))
+    assert copy.restore() == 5
+    assert copy.trainer.finished_steps == 5
+    message = capsys.readouterr().err
+    assert str(newest) in message and "passed over" in message
+    assert message.count("\n") == 1
+    saved = state(copy.folder.parent, 5)
+    weights = [saved[f"weights/{i}/.ATTRIBUTES/VARIABLE_VALUE"] for i in (0, 1)]
+    for value, weight in zip(weights, copy.trainer.policy.weights, strict=False):
+        np.testing.assert_array_equal(value, weight.numpy())
+
+
+def test_a_torn_state_file_is_damage_too(copy):
+    (copy.folder / "step-00000010" / "state.json").write_text('{"finished_st')
+    assert copy.restore() == 5
+
+
+def test_all_damaged(copy):
+    cut(next((copy.folder / "step-00000010").glob("tensors.data*")))
+    (copy.folder / "step-00000005" / "state.json").unlink()
+    with pytest.raises(TokenRLError, match="without --resume") as caught:
+        copy.restore()
+    assert str(copy.folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", 1),
+        ("algorithm", algorithms.get("ppo", epochs=3)),
+        ("reward", toy.Count(worth=2.0)),
+    ],
+)
+def test_a_run_with_other_options_is_refused(copy, monkeypatch, name, value):
+    before = copy.trainer.policy.get_weights()
+    monkeypatch.setattr(copy.trainer, name, value)
+    with pytest.raises(TokenRLError, match="other options") as caught:
+        copy.restore()
+    assert name in str(caught.value)
+    after = copy.trainer.policy.get_weights()
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_another_policy_is_refused_and_not_called_damage(copy, capsys):
+    other = toy.trainer("gru", options={"epochs": 2})
+    checkpoint = Checkpoint(other, copy.folder, remembered=copy.remembered)
+    with pytest.raises(TokenRLError, match="other options.*parameters"):
+        checkpoint.restore()
+    assert not capsys.readouterr().err
+
+
+def test_nothing_to_resume_from(run, tmp_path):
+    assert Checkpoint(run[1], tmp_path / "nowhere").restore() == 0
+
+
+@pytest.mark.skipif(disk.resource is None, reason="needs file size limits")
+def test_a_full_disk_leaves_the_last_good_checkpoint(copy):
+    assert copy.restore() == 10
+    copy.trainer.finished_steps = 11
+    before = sorted(copy.folder.rglob("*"))
+    with disk.full(), pytest.raises(TokenRLError, match="--resume") as caught:
+        copy.save()
+    assert "step-00000011" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert sorted(copy.folder.rglob("*")) == before
+    assert copy.restore() == 10
+    assert copy.save().is_dir()
+
+
+def test_only_the_newest_are_kept_and_leftovers_go(copy):
+    copy.restore()
+    (copy.folder / ".write-killed").mkdir()
+    copy.on_train_begin()
+    copy.trainer.finished_steps = 12
+    copy.on_train_end()
+    names = sorted(p.name for p in copy.folder.iterdir())
+    assert names == ["step-00000010", "step-00000012"]
+    copy.trainer.finished_steps = 0
+    copy.on_train_begin()
+    assert not copy.folder.exists()

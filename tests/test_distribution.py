@@ -1,0 +1,60 @@
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from tf_tokenrl import distribution
+from tf_tokenrl.errors import TokenRLError
+
+TWO_REPLICAS = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+
+from tf_tokenrl import distribution
+from tf_tokenrl.collection import join_replicas, replica_rows
+from tf_tokenrl.models.sampling import row_seeds, uniforms
+
+strategy = distribution.strategy("mirrored")
+assert strategy.num_replicas_in_sync == 2, strategy
+assert distribution.strategy("one_device").num_replicas_in_sync == 1
+
+@tf.function
+def noise():
+    def replica():
+        rows = replica_rows(6)
+        seeds = tf.gather(row_seeds(1, 0, 6), rows)
+        return join_replicas(rows), join_replicas(uniforms(seeds, 3))
+    found = strategy.run(replica)
+    return [strategy.experimental_local_results(x)[0] for x in found]
+
+rows, drawn = noise()
+assert list(rows.numpy()) == list(range(6)), rows
+alone = uniforms(row_seeds(1, 0, 6), 3)
+assert (drawn.numpy() == alone.numpy()).all()
+assert len(set(alone.numpy()[:, 0, 0])) == 6
+"""
+
+
+def test_two_replicas_share_the_rows_and_no_noise():
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("name", ["default", "one_device", "mirrored"])
+def test_one_machine_needs_no_set_up(name):
+    strategy = distribution.strategy(name)
+    with strategy.scope():
+        assert tf.distribute.get_strategy() is strategy
+        variable = tf.Variable(1.0)
+    assert strategy.num_replicas_in_sync >= 1
+    assert float(variable) == 1.0
+
+
+def test_an_unknown_strategy_is_named():
+    with pytest.raises(TokenRLError, match='"mirrord".*"mirrored"'):
+        distribution.strategy("mirrord")

@@ -1,0 +1,119 @@
+import importlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tf_tokenrl import runs
+from tf_tokenrl.errors import TokenRLError
+
+COMMANDS = ("prepare", "sft", "train", "evaluate", "export", "report", "demo")
+
+
+@dataclass(frozen=True)
+class Inner:
+    """Options within options."""
+
+    width: int = 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """One of each kind."""
+
+    data: Path = Path("data")
+    start: Path | None = None
+    rate: float = 0.5
+    steps: int = 3
+    resume: bool = False
+    name: str = "é"
+    inner: Inner = field(default_factory=Inner)
+
+
+def options_class(command):
+    module = importlib.import_module(f"tf_tokenrl.pipelines.{command}")
+    return getattr(module, f"{command.capitalize()}Options")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_runs_options_make_the_same_run(command, tmp_path):
+    options = options_class(command)()
+    runs.record(tmp_path, command, options)
+    again = runs.read_options(tmp_path / "options.json", type(options))
+    assert again == options
+    written = json.loads((tmp_path / "options.json").read_text("utf-8"))
+    assert written["command"] == command
+    versions = json.loads((tmp_path / "versions.json").read_text("utf-8"))
+    assert {"python", "tensorflow", "keras", "numpy"} <= set(versions)
+    assert sorted(os.listdir(tmp_path)) == ["options.json", "versions.json"]
+
+
+def test_every_kind_of_option_comes_back(tmp_path):
+    options = Options(Path("a/b"), Path("c"), 1e-3, 7, True, "ü", Inner(9))
+    runs.record(tmp_path, "test", options)
+    assert runs.read_options(tmp_path / "options.json", Options) == options
+
+
+def test_what_is_not_given_has_its_default(tmp_path):
+    (tmp_path / "options.json").write_text('{"rate": 1}')
+    read = runs.read_options(tmp_path / "options.json", Options)
+    assert read == Options(rate=1.0)
+    assert type(read.rate) is float
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("{", "Cannot read the options"),
+        ("[1, 2]", "Cannot read the options"),
+        ("3", "Cannot read the options"),
+        ('{"stepps": 3}', "sets stepps.*steps"),
+        ('{"steps": "three"}', "steps"),
+        ('{"steps": "3"}', "steps"),
+        ('{"steps": 3.5}', "steps"),
+        ('{"steps": true}', "steps"),
+        ('{"steps": null}', "steps"),
+        ('{"rate": "fast"}', "rate"),
+        ('{"resume": "no"}', "resume"),
+        ('{"name": 5}', "name"),
+        ('{"data": 5}', "data"),
+        ('{"start": 5}', "start"),
+        ('{"inner": {"width": "wide"}}', "width"),
+        ('{"inner": {"height": 1}}', "height"),
+        ('{"inner": 4}', "inner"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_sentence(tmp_path, text, expected):
+    path = tmp_path / "options.json"
+    path.write_text(text)
+    with pytest.raises(TokenRLError, match=expected) as raised:
+        runs.read_options(path, Options)
+    message = str(raised.value)
+    assert str(path) in message and "\n" not in message
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(TokenRLError, match="nothing.json"):
+        runs.read_options(tmp_path / "nothing.json", Options)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    runs.write_json(path, {"a": 1})
+
+    def fail(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(TokenRLError, match="No space left on device"):
+        runs.write_json(path, {"a": 2})
+    assert os.listdir(tmp_path) == ["results.json"]
+    assert json.loads(path.read_text()) == {"a": 1}
+
+
+def test_a_place_that_cannot_be_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(TokenRLError, match="Cannot write"):
+        runs.write_json(tmp_path / "file" / "results.json", {})
