@@ -21,9 +21,9 @@ CLOCK = ("seconds", "tokens_per_second")
 
 def go_on(folder, steps):
     """A fresh process takes up the run in `folder`."""
-    command = [sys.executable, "-m", "tests.toy", str(folder), str(steps)]
+    code = f"from tests import toy; toy.resume({str(folder)!r}, {steps})"
     return subprocess.Popen(
-        command,
+        [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         text=True,

@@ -52,7 +52,8 @@ def test_one_machine_needs_no_set_up(name):
         assert tf.distribute.get_strategy() is strategy
         variable = tf.Variable(1.0)
     assert strategy.num_replicas_in_sync >= 1
-    assert float(variable) == 1.0
+    (held,) = strategy.experimental_local_results(variable)
+    assert float(held) == 1.0
 
 
 def test_an_unknown_strategy_is_named():

@@ -1,6 +1,8 @@
 """A tiny run: a few prompts, one token to count, and a trainer."""
 
-import sys
+import os
+import signal
+from pathlib import Path
 
 import keras
 
@@ -38,6 +40,18 @@ class Count(Reward):
 
     def score(self, example, response):
         return [self.worth * (i == self.token) for i in response.token_ids]
+
+
+class CtrlC(Count):
+    """Presses Ctrl-C when it is called for the n-th time, n from CTRL_C_AT."""
+
+    calls = 0
+
+    def __call__(self, examples, responses, rollout):
+        CtrlC.calls += 1
+        if CtrlC.calls == int(os.environ.get("CTRL_C_AT", "0")):
+            signal.raise_signal(signal.SIGINT)
+        return super().__call__(examples, responses, rollout)
 
 
 class Recorder(Reward):
@@ -99,14 +113,10 @@ def checkpointed(folder, **settings):
     return made, checkpoint, [Announce(), log, stopping, checkpoint]
 
 
-def resume(folder, steps: int):
+def resume(folder: str, steps: int):
     """Goes on from the newest checkpoint, if there is one."""
+    folder = Path(folder)
     made, checkpoint, callbacks = checkpointed(folder)
     checkpoint.restore()
     made.fit(EXAMPLES, steps, batch_size=8, callbacks=callbacks)
 
-
-if __name__ == "__main__":
-    from pathlib import Path
-
-    resume(Path(sys.argv[1]), int(sys.argv[2]))

@@ -139,11 +139,17 @@ class Checkpoint(keras.callbacks.Callback):
         return 0
 
     def _take_up(self, path: Path, state: dict) -> int:
-        if state["run"] != self._run():
+        now = self._run()
+        other = [
+            f"{name} was {before}, now {now[name]}"
+            for name, before in state["run"].items()
+            if before != now[name]
+        ]
+        if other:
             raise TokenRLError(
                 f'"{path}" belongs to a run with other options '
-                f"({state['run']}, now {self._run()}): use the same, or "
-                "start again without --resume."
+                f"({'; '.join(other)}): use the same, or start again without "
+                "--resume."
             )
         for callback, saved in zip(
             self.remembered, state["callbacks"], strict=True

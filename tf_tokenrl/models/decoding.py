@@ -118,12 +118,7 @@ def decode(
         return column + 1, hidden, cache, alive, columns
 
     rows = tf.shape(prompt_ids)[0]
-    columns = _Column(
-        *(
-            tf.TensorArray(dtype, last_column, element_shape=[None])
-            for dtype in (tf.int32, tf.bool, tf.float32, tf.float32)
-        )
-    )
+    columns = _no_columns(last_column)
     hidden_shape = tf.TensorShape([None, start.hidden.shape[-1]])
     column, _, _, _, columns = tf.while_loop(
         lambda column, hidden, cache, alive, columns: (
@@ -140,6 +135,13 @@ def decode(
         ),
     )
     return _answers(columns, column, start.forced_count, capacity)
+
+
+def _no_columns(count: tf.Tensor) -> _Column:
+    dtypes = _Column(tf.int32, tf.bool, tf.float32, tf.float32)
+    return _Column(
+        *(tf.TensorArray(d, count, element_shape=[None]) for d in dtypes)
+    )
 
 
 def _is_any(ids: tf.Tensor, stop_ids: list[int]) -> tf.Tensor:

@@ -12,7 +12,7 @@ from tf_tokenrl.report.read import Curve
 _SHOWN_FIRST = ("reward", "kl", "entropy", "value_loss", "length")
 _TITLES = {
     "reward": ("Reward", "per answer"),
-    "kl": ("KL to reference", "nats per answer"),
+    "kl": ("KL", "nats per answer"),
     "entropy": ("Entropy", "nats per token"),
     "value_loss": ("Value loss", ""),
     "length": ("Length", "tokens per answer"),

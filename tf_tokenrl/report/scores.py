@@ -85,15 +85,15 @@ def _row(metric: str, results: dict[str, Any], stages: list[str]) -> Row:
 
 
 def _score(stage: str, score: dict[str, float], low: float, high: float):
-    per_cent = 100 / ((high - low) or 1.0)
+    span = (high - low) or 1.0
     return Score(
         stage=stage,
         title=STAGES[stage],
         mean=plain(score["mean"]),
         interval=f"{plain(score['low'])} to {plain(score['high'])}",
-        left=(score["low"] - low) * per_cent,
-        width=(score["high"] - score["low"]) * per_cent,
-        dot=(score["mean"] - low) * per_cent,
+        left=100 * (score["low"] - low) / span,
+        width=100 * (score["high"] - score["low"]) / span,
+        dot=100 * (score["mean"] - low) / span,
     )
 
 

@@ -165,8 +165,9 @@ class Model:
                     version.state is State.END and version not in self._aspired
                 ):
                     version = self._versions[number] = Version(number, path)
-                if version.state is not State.UNLOADING:
-                    wanted.append(version)
+                if version.state is State.UNLOADING:  # still loaded, in use
+                    version.state = State.AVAILABLE
+                wanted.append(version)
             self._aspired = wanted
 
     def _try(self, version: Version) -> None:
