@@ -36,6 +36,7 @@ class DemoOptions:
         supervised_learning_rate: of the supervised start.
         reward: see `tf-tokenrl train --help`.
         algorithm: see `tf-tokenrl train --help`.
+        temperature: of sampling in reinforcement learning.
         steps: rounds of reinforcement learning.
         batch_size: answers per round.
         learning_rate: of reinforcement learning.
@@ -48,16 +49,17 @@ class DemoOptions:
     data: str = "docstrings"
     source: str = "source"
     target: str = "target"
-    model: ModelOptions = field(default_factory=ModelOptions)
+    model: ModelOptions = field(default_factory=lambda: ModelOptions("llama"))
     vocabulary_size: int = 4096
-    max_prompt_tokens: int = 40
+    max_prompt_tokens: int = 32
     max_new_tokens: int = 24
-    epochs: int = 7
+    epochs: int = 5
     supervised_learning_rate: float = 2e-3
-    reward: str = "rouge(variant='l') - 0.02 * kl"
-    algorithm: str = "ppo(epochs=2, minibatches=2)"
-    steps: int = 60
-    batch_size: int = 96
+    reward: str = "rouge(variant='l') - 0.015 * kl"
+    algorithm: str = "ppo(epochs=2, minibatches=2, value_weight=1.0)"
+    temperature: float = 0.75
+    steps: int = 130
+    batch_size: int = 128
     learning_rate: float = 3e-4
     savedmodels: Path = Path("savedmodels/headline")
     parity_prompts: int = 200
@@ -148,6 +150,7 @@ def _train_options(options: DemoOptions, data: Path, out: Path, start: Path):
         out=out,
         reward=options.reward,
         algorithm=options.algorithm,
+        temperature=options.temperature,
         steps=options.steps,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import keras
 
-from tf_tokenrl import algorithms, distribution, rewards, runs, tasks
+from tf_tokenrl import (
+    algorithms,
+    checks,
+    distribution,
+    rewards,
+    runs,
+    tasks,
+)
 from tf_tokenrl.callbacks import (
     CsvLog,
     EarlyStopping,
@@ -99,6 +106,7 @@ def main(options: TrainOptions) -> Path:
         )
         if options.resume:
             print(f"Resumed after {checkpoint.restore()} steps.")
+        checks.check_batch(trainer, train, options.batch_size)
         runs.record(options.out, "train", options)
         trainer.fit(
             train,

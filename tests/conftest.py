@@ -13,7 +13,8 @@ def pytest_configure(config):
     """Warnings are errors, but for these of other packages."""
     for text in (
         "ignore:__array__ implementation:DeprecationWarning:keras",
-        "ignore:`shuffle=True` was passed:UserWarning:keras",
+        "ignore:Gradients do not exist for variables:UserWarning",
+        "ignore:`shuffle=True` was passed:UserWarning",
         "ignore:unclosed file:ResourceWarning:keras_hub",
     ):
         config.addinivalue_line("filterwarnings", text)

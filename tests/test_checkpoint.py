@@ -130,7 +130,9 @@ def test_a_damaged_checkpoint_is_passed_over(copy, capsys, damage, file):
     assert message.count("\n") == 1
     saved = state(copy.folder.parent, 5)
     weights = [saved[f"weights/{i}/.ATTRIBUTES/VARIABLE_VALUE"] for i in (0, 1)]
-    for value, weight in zip(weights, copy.trainer.policy.weights, strict=False):
+    for value, weight in zip(
+        weights, copy.trainer.policy.weights, strict=False
+    ):
         np.testing.assert_array_equal(value, weight.numpy())
 
 

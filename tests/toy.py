@@ -119,4 +119,3 @@ def resume(folder: str, steps: int):
     made, checkpoint, callbacks = checkpointed(folder)
     checkpoint.restore()
     made.fit(EXAMPLES, steps, batch_size=8, callbacks=callbacks)
-

@@ -8,8 +8,6 @@ import tensorflow as tf
 from tf_tokenrl import evaluation
 from tf_tokenrl.flow import Example
 
-_STOP = "⏹"
-
 
 def samples(trainer, examples: Sequence[Example]) -> list[dict]:
     """Greedy answers before and after training, and the latter's tokens.
@@ -50,8 +48,7 @@ def samples(trainer, examples: Sequence[Example]) -> list[dict]:
             "before": before[row],
             "after": response.text,
             "tokens": [
-                response.text[start:end] or _STOP
-                for start, end in response.offsets
+                response.text[start:end] for start, end in response.offsets
             ],
             **{
                 name: _plain(values[row][rollout.mask[row]])

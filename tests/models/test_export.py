@@ -109,9 +109,7 @@ def test_greedy_answers_are_those_of_the_policy(policy, replies):
 def test_sampled_answers_are_those_of_the_policy(policy, replies):
     seeds = np.array([[11, 0], [12, 0], [13, 0]])
     rollout = tiny.sample(policy, PROMPTS, seeds=seeds)
-    np.testing.assert_array_equal(
-        replies["free"]["token_ids"], rollout.actions
-    )
+    np.testing.assert_array_equal(replies["free"]["token_ids"], rollout.actions)
 
 
 def test_an_answer_depends_on_its_own_seed_alone(replies):
@@ -184,9 +182,7 @@ def assert_served_alike(policy, path, prompts=PROMPTS):
     rollout = tiny.sample(policy, prompts, temperature=0.0)
     (reply,) = serve(generate(path, prompts, **GREEDY))
     np.testing.assert_array_equal(reply["token_ids"], rollout.actions)
-    np.testing.assert_allclose(
-        reply["log_probs"], rollout.log_probs, atol=1e-4
-    )
+    np.testing.assert_allclose(reply["log_probs"], rollout.log_probs, atol=1e-4)
 
 
 @pytest.mark.slow

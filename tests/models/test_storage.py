@@ -43,9 +43,7 @@ def test_a_scratch_policy_comes_back_whole(name, tmp_path):
 
 def test_an_unknown_architecture_is_named():
     with pytest.raises(TokenRLError, match='architecture "lama".*"llama"'):
-        scratch.build(
-            scratch.ModelOptions("lama"), tiny.tokenizer(), 12, 8
-        )
+        scratch.build(scratch.ModelOptions("lama"), tiny.tokenizer(), 12, 8)
 
 
 def truncated(path):

@@ -10,6 +10,9 @@ from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.models import storage
 from tf_tokenrl.models.scratch import ModelOptions
 
+# The critic learns nothing here, as Keras remarks.
+pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")
+
 
 @pytest.fixture(scope="module")
 def options(data, tmp_path_factory):

@@ -108,7 +108,9 @@ def collect(folders: Iterable[Path]) -> Iterator[Docstring]:
         for folder in folders
         for path in harvest.source_files(Path(folder))
     ]
-    for path, folder in tqdm(files, "Reading docstrings", unit=" files"):
+    # Without a terminal (disable=None) there is no bar.
+    bar = tqdm(files, "Reading docstrings", unit=" files", disable=None)
+    for path, folder in bar:
         yield from harvest.read_file(path, folder)
 
 

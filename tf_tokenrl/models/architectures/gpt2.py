@@ -9,7 +9,6 @@ class Gpt2:
     def __init__(self, backbone):
         self.backbone = backbone
         self.layers = backbone.transformer_layers
-        self.key_heads = backbone.num_heads
 
     def embed(self, token_ids: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """`[B, L]` ids at `[B, L]` positions -> `[B, L, H]`."""

@@ -9,7 +9,6 @@ class Llama:
     def __init__(self, backbone):
         self.backbone = backbone
         self.layers = backbone.transformer_layers
-        self.key_heads = backbone.num_key_value_heads
 
     def embed(self, token_ids: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """`[B, L]` ids -> `[B, L, H]`; positions enter with the keys."""
