@@ -188,7 +188,7 @@ def test_sft(complaint, data, tmp_path):
         ("not JSON", "Cannot read the options"),
         ('{"stepps": 3}', "stepps"),
         ('{"steps": "many"}', "steps"),
-        ("[]", "options.json"),
+        ("[1]", "options.json"),
     ],
 )
 def test_config_files(text, words, complaint, tmp_path):
@@ -202,13 +202,13 @@ def test_a_config_file_that_is_not_there(complaint):
 
 
 @pytest.mark.skipif(disk.resource is None, reason="needs file size limits")
-def test_a_full_disk_at_export(complaint, policy_file, tmp_path):
+def test_a_full_disk_at_export(policy_file, tmp_path):
+    policy = storage.load(policy_file)
     model = tmp_path / "headline"
-    with disk.full():
-        line = complaint(
-            "export", f"--policy={policy_file}", f"--model={model}"
-        )
-    assert str(model / "1") in line and "space" in line
+    with disk.full(), pytest.raises(TokenRLError, match="space") as caught:
+        policy.export(model / "1")
+    assert str(model / "1") in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert list(model.iterdir()) == []
 
 

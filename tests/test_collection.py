@@ -67,8 +67,3 @@ def test_answers_are_cut_to_the_longest_and_hold_what_was_chosen(collect):
             rollout.mask[row], np.arange(lengths.max()) < length
         )
     assert (rollout.log_probs[rollout.mask] <= 0).all()
-
-
-def test_without_a_reference(policy):
-    collector = Collector(policy, None, seed=7)
-    assert collector(*policy.encode(["a"]), 0).reference_log_probs is None

@@ -18,6 +18,7 @@ def run(*arguments, legacy_keras: str):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.version_info >= (3, 12), reason="TF-Agents installs on Python 3.11"
 )

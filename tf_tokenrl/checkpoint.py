@@ -139,11 +139,11 @@ class Checkpoint(keras.callbacks.Callback):
         return 0
 
     def _take_up(self, path: Path, state: dict) -> int:
-        now = self._run()
+        before, now = state["run"], self._run()
         other = [
-            f"{name} was {before}, now {now[name]}"
-            for name, before in state["run"].items()
-            if before != now[name]
+            f"{name} was {before.get(name)}, now {now.get(name)}"
+            for name in before | now
+            if before.get(name) != now.get(name)
         ]
         if other:
             raise TokenRLError(

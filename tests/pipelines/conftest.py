@@ -10,7 +10,7 @@ from pipelines import prepare
 from tf_tokenrl.models import scratch, storage
 from tf_tokenrl.models.tokenizer import load_tokenizer
 
-WORDS = "sun moon star sky cloud rain wind storm".split()
+WORDS = ["sun", "moon", "star", "sky", "cloud", "rain", "wind", "storm"]
 
 
 @pytest.fixture(scope="session")
