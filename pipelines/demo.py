@@ -29,6 +29,8 @@ class DemoOptions:
         source: field with the text that is given.
         target: field with the answer that is wanted.
         model: shape of the policy.
+        limit: most rows of each split, drawn at random; 0 takes all. The
+            default lets the circle end within minutes.
         vocabulary_size: tokens of the tokenizer.
         max_prompt_tokens: longest prompt.
         max_new_tokens: longest answer.
@@ -50,15 +52,16 @@ class DemoOptions:
     source: str = "source"
     target: str = "target"
     model: ModelOptions = field(default_factory=lambda: ModelOptions("llama"))
+    limit: int = 9000
     vocabulary_size: int = 4096
     max_prompt_tokens: int = 32
     max_new_tokens: int = 24
-    epochs: int = 5
+    epochs: int = 6
     supervised_learning_rate: float = 2e-3
     reward: str = "rouge(variant='l') - 0.015 * kl"
     algorithm: str = "ppo(epochs=2, minibatches=2, value_weight=1.0)"
     temperature: float = 0.75
-    steps: int = 130
+    steps: int = 100
     batch_size: int = 128
     learning_rate: float = 3e-4
     savedmodels: Path = Path("savedmodels/headline")
@@ -112,6 +115,7 @@ def _prepare_options(options: DemoOptions, data: Path):
         vocabulary_size=options.vocabulary_size,
         max_prompt_tokens=options.max_prompt_tokens,
         max_answer_tokens=options.max_new_tokens,
+        limit=options.limit,
         seed=options.seed,
     )
 

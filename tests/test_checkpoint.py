@@ -176,6 +176,12 @@ def test_another_policy_is_refused_and_not_called_damage(copy, capsys):
     assert not capsys.readouterr().err
 
 
+def test_a_callback_that_was_not_there_is_refused(copy):
+    copy.remembered = []
+    with pytest.raises(TokenRLError, match="EarlyStopping"):
+        copy.restore()
+
+
 def test_nothing_to_resume_from(run, tmp_path):
     assert Checkpoint(run[1], tmp_path / "nowhere").restore() == 0
 

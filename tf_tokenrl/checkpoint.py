@@ -181,6 +181,7 @@ class Checkpoint(keras.callbacks.Callback):
             "algorithm": repr(self.trainer.algorithm),
             "reward": repr(self.trainer.reward),
             "parameters": self.trainer.policy.count_params(),
+            "callbacks": [type(c).__name__ for c in self.remembered],
         }
 
 
