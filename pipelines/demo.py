@@ -52,7 +52,7 @@ class DemoOptions:
     source: str = "source"
     target: str = "target"
     model: ModelOptions = field(default_factory=lambda: ModelOptions("llama"))
-    limit: int = 9000
+    limit: int = 6000
     vocabulary_size: int = 4096
     max_prompt_tokens: int = 32
     max_new_tokens: int = 24
