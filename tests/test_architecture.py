@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "tf_tokenrl"
 LAYERS = [
-    {"errors", "flow", "catalog", "quiet", "runs", "distribution"},
+    {"errors", "flow", "catalog", "quiet", "runs", "distribution"}
+    | {"schedules"},
     {"ops"},
     {"models", "datasets"},
     {"rewards", "algorithms", "tasks"},
@@ -26,6 +27,7 @@ FAMILIES = {
     "callbacks": {"base"},
     "models.architectures": set(),
     "rewards": {"base", "parse"},
+    "schedules": {"base", "parse"},
     "tasks": {"base"},
 }
 FORBIDDEN = {"utils", "helpers", "common", "misc", "manager", "engine"}

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tf_tokenrl import algorithms, catalog, rewards, tasks
+from tf_tokenrl import algorithms, catalog, rewards, schedules, tasks
 from tf_tokenrl.errors import TokenRLError
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
 NAMES = st.sampled_from(["clip", "epochs", "lambda_", "k"])
 
 
-@pytest.mark.parametrize("family", [algorithms, rewards, tasks])
+@pytest.mark.parametrize("family", [algorithms, rewards, schedules, tasks])
 def test_a_folder_is_its_own_registry(family):
     found = catalog.names(family)
     assert found and "base" not in found

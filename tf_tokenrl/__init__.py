@@ -28,7 +28,15 @@ _HOMES = {
     "Rollout": "tf_tokenrl.flow",
     "TokenRLError": "tf_tokenrl.errors",
 }
-_PACKAGES = ("algorithms", "callbacks", "models", "ops", "rewards", "tasks")
+_PACKAGES = (
+    "algorithms",
+    "callbacks",
+    "models",
+    "ops",
+    "rewards",
+    "schedules",
+    "tasks",
+)
 
 
 def __getattr__(name: str):

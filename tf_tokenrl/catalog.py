@@ -6,6 +6,7 @@ user's own is called "module:Class".
 
 import ast
 import importlib
+import inspect
 import pkgutil
 from types import ModuleType
 
@@ -33,15 +34,15 @@ def find(family: ModuleType, name: str) -> type:
     return getattr(module, class_name(name))
 
 
-def create(family: ModuleType, name: str, /, **options):
-    """Build the member called `name` with `options`.
+def create(family: ModuleType, name: str, /, *arguments, **options):
+    """Build the member called `name` with arguments and options.
 
     Raises:
         TokenRLError: unknown name, or an option the class does not take.
     """
     cls = find(family, name)
     try:
-        return cls(**options)
+        return cls(*arguments, **options)
     except TypeError as error:
         raise TokenRLError(f'Cannot build "{name}": {error}.') from error
 
@@ -66,6 +67,28 @@ def parse_call(text: str) -> tuple[str, dict]:
             "options such as ppo(clip=0.1)."
         ) from error
     return name.strip().strip("\"'"), options
+
+
+def path(cls: type, package: str) -> str:
+    """How `find` finds a class of the family `package`, quoted if it must."""
+    home, _, member = cls.__module__.rpartition(".")
+    if home == package:
+        return member
+    return repr(f"{cls.__module__}:{cls.__qualname__}")
+
+
+def expression(instance: object, package: str) -> str:
+    """The call that builds `instance` again, as "linear(start=0, end=1)".
+
+    Every argument of its constructor must be an attribute of that name.
+    """
+    parameters = inspect.signature(type(instance)).parameters
+    options = ", ".join(
+        f"{name}={getattr(instance, name)!r}"
+        for name in parameters
+        if hasattr(instance, name)
+    )
+    return f"{path(type(instance), package)}({options})"
 
 
 def class_name(name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tf_tokenrl import catalog
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response, Rollout
 
@@ -90,19 +91,10 @@ class Reward:
         return -1.0 * self
 
     def __repr__(self) -> str:
-        parameters = inspect.signature(type(self)).parameters
-        options = ", ".join(
-            f"{name}={getattr(self, name)!r}"
-            for name in parameters
-            if hasattr(self, name)
-        )
-        return f"{self._path()}({options})"
+        return catalog.expression(self, FAMILY)
 
     def _path(self) -> str:
-        """How `get` finds the class of this reward, quoted where it must."""
-        module, name = type(self).__module__, type(self).__qualname__
-        package, _, member = module.rpartition(".")
-        return member if package == FAMILY else repr(f"{module}:{name}")
+        return catalog.path(type(self), FAMILY)
 
     def _label(self) -> str:
         return self._path().strip("'").rpartition(":")[2].rpartition(".")[2]
