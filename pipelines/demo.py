@@ -152,6 +152,7 @@ def _train_options(options: DemoOptions, data: Path, out: Path, start: Path):
         policy=start,
         data=data,
         out=out,
+        overwrite=True,
         reward=options.reward,
         algorithm=options.algorithm,
         temperature=options.temperature,

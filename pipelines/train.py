@@ -1,5 +1,6 @@
 """Reinforcement learning: make a policy's answers earn more."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,17 @@ from tf_tokenrl.checkpoint import Checkpoint
 from tf_tokenrl.models import storage
 from tf_tokenrl.samples import samples
 from tf_tokenrl.trainer import Trainer
+
+_FREE = {
+    "out",
+    "strategy",
+    "accumulation",
+    "early_stopping",
+    "checkpoint_every",
+    "resume",
+    "overwrite",
+    "sample_answers",
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,9 @@ class TrainOptions:
         early_stopping: steps without a better mean reward that end the run;
             0 never ends it early.
         checkpoint_every: steps between two checkpoints.
-        resume: go on from the newest checkpoint in `out`.
+        resume: go on from the newest checkpoint in `out`, with the options
+            that the run began with; goes before `overwrite`.
+        overwrite: replace the run that is in `out`.
         sample_answers: answers shown token by token in the report.
         seed: of sampling and order.
     """
@@ -72,6 +86,7 @@ class TrainOptions:
     early_stopping: int = 0
     checkpoint_every: int = 50
     resume: bool = False
+    overwrite: bool = False
     sample_answers: int = 8
     seed: int = 0
 
@@ -103,11 +118,10 @@ def main(options: TrainOptions) -> Path:
             options.out / "checkpoints",
             every=options.checkpoint_every,
             remembered=stopping,
+            overwrite=options.overwrite,
         )
-        if options.resume:
-            print(f"Resumed after {checkpoint.restore()} steps.")
         checks.check_batch(trainer, train, options.batch_size)
-        runs.record(options.out, "train", options)
+        _begin(options, checkpoint)
         trainer.fit(
             train,
             options.steps,
@@ -125,6 +139,27 @@ def main(options: TrainOptions) -> Path:
     path = storage.save(policy, options.out / "policy.keras")
     print(f"Policy: {path}")
     return path
+
+
+def _begin(options: TrainOptions, checkpoint: Checkpoint) -> None:
+    """Take up the run that is in `out`, or make sure that none is lost."""
+    if options.resume:
+        finished = checkpoint.restore()
+        runs.check_unchanged(options.out, options, _free(options))
+        print(f"Resumed after {finished} steps.")
+    checkpoint.check_free()
+    kept = dataclasses.replace(options, overwrite=False)
+    runs.record(options.out, "train", kept)
+
+
+def _free(options: TrainOptions) -> set[str]:
+    """Options that may change when a run goes on.
+
+    More `steps` only where the learning rate does not depend on them: the
+    run is then what a longer one would have been.
+    """
+    constant = options.learning_rate == options.final_learning_rate
+    return _FREE | ({"steps"} if constant else set())
 
 
 def _optimizer(options: TrainOptions, algorithm) -> keras.Optimizer:

@@ -10,8 +10,9 @@ import sys
 import pytest
 
 from pipelines import prepare
+from pipelines.train import TrainOptions
 from tests import disk, served
-from tf_tokenrl import CausalPolicy, cli
+from tf_tokenrl import CausalPolicy, cli, runs
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.models import scratch, storage
 from tf_tokenrl.models.tokenizer import load_tokenizer
@@ -115,6 +116,39 @@ def test_train(flag, words, complaint, earlier, data, policy_file):
     assert words in line
 
 
+def test_a_fresh_run_never_replaces_another(
+    complaint, earlier, data, policy_file
+):
+    line = complaint(
+        "train",
+        f"--policy={policy_file}",
+        f"--data={data}",
+        f"--out={earlier}",
+        "--batch-size=8",
+    )
+    assert str(earlier) in line
+    assert "--resume" in line and "--overwrite" in line
+
+
+def test_resuming_with_other_options(complaint, tmp_path, data, policy_file):
+    flags = [
+        f"--policy={policy_file}",
+        f"--data={data}",
+        f"--out={tmp_path}",
+        "--resume",
+    ]
+    options = cli.parse(TrainOptions, [*flags, "--batch-size=8"], "train")
+    runs.record(tmp_path, "train", options)
+    before = contents(tmp_path)
+    line = complaint(
+        "train", *flags, "--batch-size=16", "--steps=9", "--strategy=one_device"
+    )
+    assert "batch_size was 8, now 16" in line
+    assert "steps was 100, now 9" in line
+    assert "strategy" not in line and "--out" in line
+    assert contents(tmp_path) == before
+
+
 def test_a_prompt_that_does_not_fit(complaint, earlier, data, policy_file):
     folder = data.parent / "long"
     shutil.copytree(data, folder, dirs_exist_ok=True)
@@ -145,7 +179,7 @@ def test_a_corrupt_policy(complaint, earlier, data, policy_file, tmp_path):
 def test_half_written_checkpoints(earlier, data, policy_file, capfd):
     """It says which one it passed over, and then that none is left."""
     flags = [f"--policy={policy_file}", f"--data={data}", f"--out={earlier}"]
-    with pytest.raises(TokenRLError, match="without --resume"):
+    with pytest.raises(TokenRLError, match="in place of --resume"):
         cli.run(["train", *flags, "--resume"])
     line = capfd.readouterr().err
     assert "step-00000002" in line and line.count("\n") == 1

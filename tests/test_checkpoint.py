@@ -144,7 +144,7 @@ def test_a_torn_state_file_is_damage_too(copy):
 def test_all_damaged(copy):
     cut(next((copy.folder / "step-00000010").glob("tensors.data*")))
     (copy.folder / "step-00000005" / "state.json").unlink()
-    with pytest.raises(TokenRLError, match="without --resume") as caught:
+    with pytest.raises(TokenRLError, match="in place of --resume") as caught:
         copy.restore()
     assert str(copy.folder) in str(caught.value)
 
@@ -208,6 +208,16 @@ def test_only_the_newest_are_kept_and_leftovers_go(copy):
     copy.on_train_end()
     names = sorted(p.name for p in copy.folder.iterdir())
     assert names == ["step-00000010", "step-00000012"]
-    copy.trainer.finished_steps = 0
-    copy.on_train_begin()
-    assert not copy.folder.exists()
+
+
+def test_a_fresh_run_replaces_another_only_when_told_to(run, copy):
+    _, trainer, _ = run
+    trainer.finished_steps = 0
+    fresh = Checkpoint(trainer, copy.folder)
+    before = sorted(copy.folder.rglob("*"))
+    with pytest.raises(TokenRLError, match="--resume.*--overwrite"):
+        fresh.on_train_begin()
+    assert sorted(copy.folder.rglob("*")) == before
+    fresh.overwrite = True
+    fresh.on_train_begin()
+    assert not list(copy.folder.glob("step-*1*"))

@@ -56,6 +56,17 @@ def test_every_kind_of_option_comes_back(tmp_path):
     assert runs.read_options(tmp_path / "options.json", Options) == options
 
 
+def test_a_run_goes_on_with_the_options_it_began_with(tmp_path):
+    runs.check_unchanged(tmp_path, Options(), ())
+    runs.record(tmp_path, "test", Options(steps=3, rate=0.1))
+    runs.check_unchanged(tmp_path, Options(steps=3, rate=0.1), ())
+    runs.check_unchanged(tmp_path, Options(steps=9, rate=0.1), {"steps"})
+    with pytest.raises(TokenRLError, match="rate was 0.1, now 0.2") as caught:
+        runs.check_unchanged(tmp_path, Options(steps=9, rate=0.2), {"rates"})
+    message = str(caught.value)
+    assert "steps was 3, now 9" in message and str(tmp_path) in message
+
+
 def test_what_is_not_given_has_its_default(tmp_path):
     (tmp_path / "options.json").write_text('{"rate": 1}')
     read = runs.read_options(tmp_path / "options.json", Options)
@@ -67,7 +78,8 @@ def test_what_is_not_given_has_its_default(tmp_path):
     "text, expected",
     [
         ("{", "Cannot read the options"),
-        ("[1, 2]", "Cannot read the options"),
+        ("[1, 2]", "JSON list"),
+        ("[]", "JSON list"),
         ("3", "Cannot read the options"),
         ('{"stepps": 3}', "sets stepps.*steps"),
         ('{"steps": "three"}', "steps"),

@@ -97,8 +97,8 @@ def test_nll_is_the_mean_over_all_tokens_of_the_answers(policy):
         assert nll == pytest.approx(expected, abs=1e-5)
 
 
-def test_prompts_are_learned_at_their_weight(policy):
-    weight = 0.25
+@pytest.mark.parametrize("weight", [0.25, 1.0])
+def test_prompts_are_learned_at_their_weight(policy, weight):
     found = [log_probs(policy, e.prompt, e.reference) for e in EXAMPLES]
     prompts, answers = map(np.concatenate, zip(*found, strict=True))
     total = weight * len(prompts) + len(answers)
@@ -111,6 +111,14 @@ def test_prompts_are_learned_at_their_weight(policy):
     assert float(policy.nll.result()) == pytest.approx(
         -answers.mean(), abs=1e-5
     )
+
+
+def test_measuring_leaves_the_optimizer_alone():
+    policy = tiny.policy("gru")
+    policy.compile(keras.optimizers.Adam(0.02))
+    before = policy.optimizer
+    supervised.nll(policy, EXAMPLES)
+    assert policy.optimizer is before
 
 
 def test_learning_lowers_the_nll():

@@ -43,6 +43,7 @@ class Checkpoint(keras.callbacks.Callback):
         every: steps between two checkpoints.
         keep: how many of the newest stay.
         remembered: callbacks with `get_state` and `set_state`.
+        overwrite: a fresh run may replace the checkpoints of another.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Checkpoint(keras.callbacks.Callback):
         every: int = 50,
         keep: int = 2,
         remembered: Sequence[keras.callbacks.Callback] = (),
+        overwrite: bool = False,
     ):
         super().__init__()
         self.trainer = trainer
@@ -59,11 +61,27 @@ class Checkpoint(keras.callbacks.Callback):
         self.every = every
         self.keep = keep
         self.remembered = list(remembered)
-        self._saved = None
+        self.overwrite = overwrite
+        self._saved: int | None = None
+
+    def check_free(self) -> None:
+        """A fresh run must not replace the checkpoints of another unasked.
+
+        Raises:
+            TokenRLError: it would.
+        """
+        fresh = self._saved is None and not self.trainer.finished_steps
+        if fresh and not self.overwrite and _found(self.folder):
+            raise TokenRLError(
+                f'"{self.folder}" holds the checkpoints of an earlier run: '
+                "go on with it by --resume, give another --out, move it "
+                "aside, or replace it by --overwrite."
+            )
 
     def on_train_begin(self, logs=None):
-        """A fresh run removes what an earlier one left."""
-        if not self.trainer.finished_steps:
+        """A fresh run removes what an earlier one left, if it may."""
+        self.check_free()
+        if self._saved is None and not self.trainer.finished_steps:
             shutil.rmtree(self.folder, ignore_errors=True)
         for unfinished in self.folder.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -133,8 +151,8 @@ class Checkpoint(keras.callbacks.Callback):
             return self._take_up(path, state)
         if found:
             raise TokenRLError(
-                f'No checkpoint in "{self.folder}" can be read: start again '
-                "without --resume."
+                f'No checkpoint in "{self.folder}" can be read: begin again '
+                "with another --out, or with --overwrite in place of --resume."
             )
         return 0
 
@@ -148,8 +166,8 @@ class Checkpoint(keras.callbacks.Callback):
         if other:
             raise TokenRLError(
                 f'"{path}" belongs to a run with other options '
-                f"({'; '.join(other)}): use the same, or start again without "
-                "--resume."
+                f"({'; '.join(other)}): use the same, or begin a run of its "
+                "own with another --out."
             )
         for callback, saved in zip(
             self.remembered, state["callbacks"], strict=True

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,7 @@ def read_options(path: Path, cls: type) -> Any:
     Raises:
         TokenRLError: the file cannot be read, or does not fit the class.
     """
-    try:
-        values = dict(json.loads(Path(path).read_text("utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise TokenRLError(
-            f'Cannot read the options "{path}": {error}.'
-        ) from error
+    values = _read_object(Path(path))
     values.pop("command", None)
     known = {field.name for field in dataclasses.fields(cls)}
     if extra := sorted(set(values) - known):
@@ -69,6 +65,55 @@ def read_options(path: Path, cls: type) -> Any:
     except cattrs.BaseValidationError as error:
         reasons = "; ".join(cattrs.transform_error(error))
         raise TokenRLError(f'"{path}" does not fit: {reasons}.') from error
+
+
+def check_unchanged(folder: Path, options: Any, free: Collection[str]) -> None:
+    """The options of a run that goes on must be those it began with.
+
+    Args:
+        folder: of the run; one without `options.json` is not compared.
+        options: a dataclass, those of now.
+        free: names of options that may change.
+
+    Raises:
+        TokenRLError: an option that is not free has another value now.
+    """
+    path = folder / "options.json"
+    if not path.exists():
+        return
+    before = _read_object(path)
+    now = json.loads(json.dumps(as_plain(options)))
+    changed = [
+        name
+        for name in now
+        if name in before and name not in free and before[name] != now[name]
+    ]
+    if changed:
+        values = "; ".join(
+            f"{name} was {before[name]!r}, now {now[name]!r}"
+            for name in changed
+        )
+        raise TokenRLError(
+            f'The run in "{folder}" began with other options ({values}): '
+            "resume with the same, or begin a run of its own with another "
+            "--out."
+        )
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise TokenRLError(
+            f'Cannot read the options "{path}": {error}.'
+        ) from error
+    if not isinstance(values, dict):
+        raise TokenRLError(
+            f'Cannot read the options "{path}": it holds a JSON '
+            f"{type(values).__name__}, not an object like the options.json "
+            "that a run writes."
+        )
+    return values
 
 
 def _exact(value: Any, kind: type) -> Any:

@@ -47,14 +47,20 @@ def batches(
     )
     prompts = _ragged(pairs.prompt_ids, pairs.prompt_mask)
     actions = _ragged(pairs.actions, pairs.mask)
-    weights = tf.ones_like(actions, tf.float32)
+    weights = answers = tf.ones_like(actions, tf.float32)
     if prompt_weight > 0.0:
         learned = prompts[:, 1:]
-        weight = tf.fill([learned.flat_values.shape[0]], prompt_weight)
-        weights = tf.concat([learned.with_flat_values(weight), weights], 1)
+        none = tf.zeros_like(learned, tf.float32)
+        weights = tf.concat([none + prompt_weight, weights], axis=1)
+        answers = tf.concat([none, answers], axis=1)
         actions = tf.concat([learned, actions], axis=1)
         prompts = prompts[:, :1]
-    columns = {"prompt_ids": prompts, "actions": actions, "weights": weights}
+    columns = {
+        "prompt_ids": prompts,
+        "actions": actions,
+        "weights": weights,
+        "answers": answers,
+    }
     lengths = (prompts.row_lengths() + actions.row_lengths()).numpy()
     order = _batch_rows(lengths, batch_size, seed)
     return order.map(lambda rows: _dense(columns, rows)).prefetch(2)
@@ -89,7 +95,8 @@ def nll(
     policy: Policy, examples: Sequence[Example], batch_size: int = 128
 ) -> float:
     """Negative log-likelihood of the references, nats per token."""
-    policy.compile()
+    if not policy.compiled:
+        policy.compile()
     logs = policy.evaluate(
         batches(policy, examples, batch_size), verbose=0, return_dict=True
     )

@@ -280,11 +280,11 @@ class Policy(keras.Model):
             loss = -sum_t w_t log p(a_t) / sum_t w_t
 
         with the weights `x["weights"]` `[B, T]`. The metric `nll` is the
-        same over the tokens of weight 1, which are those of the answers.
+        plain mean over the answers' own tokens, where `x["answers"]` is 1.
         """
         weights = tf.where(x["mask"], x["weights"], 0.0)
         log_probs = tf.where(x["mask"], y_pred["log_probs"], 0.0)
-        answers = tf.cast(weights == 1.0, tf.float32)
+        answers = tf.where(x["mask"], x["answers"], 0.0)
         count = tf.reduce_sum(answers)
         nll = -tf.math.divide_no_nan(tf.reduce_sum(answers * log_probs), count)
         self.nll.update_state(nll, sample_weight=count)
