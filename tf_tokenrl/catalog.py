@@ -12,11 +12,14 @@ from types import ModuleType
 
 from tf_tokenrl.errors import TokenRLError, unknown
 
+# What the members of a family build on, not members themselves.
+SHARED = {"base", "parse", "checks", "placement"}
+
 
 def names(family: ModuleType) -> list[str]:
     """The registry names of the members of a family (a package)."""
     modules = pkgutil.iter_modules(family.__path__)
-    return sorted(m.name for m in modules if m.name not in ("base", "parse"))
+    return sorted(m.name for m in modules if m.name not in SHARED)
 
 
 def find(family: ModuleType, name: str) -> type:

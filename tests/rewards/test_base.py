@@ -143,8 +143,69 @@ def test_any_number_will_do(batch, value):
 
 
 def test_a_reward_must_score(batch):
-    with pytest.raises(NotImplementedError, match="Reward"):
+    with pytest.raises(TokenRLError, match="Reward defines neither"):
         Reward()(*batch)
+
+
+class Raises(Reward):
+    def score(self, example, response):
+        return 1 / len(example.references)
+
+
+class Tensors(Reward):
+    """Returns the value it was given from a `__call__` of its own."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, examples, responses, rollout):
+        return self.value if len(examples) else examples[0]
+
+
+def test_an_error_names_the_reward_the_example_and_the_line(batch):
+    place = r"ZeroDivisionError: .*zero \(test_base.py:\d+\)"
+    with pytest.raises(TokenRLError, match=place) as caught:
+        Raises()(*batch)
+    assert ":Raises'()" in str(caught.value)
+    assert 'example "none"' in str(caught.value)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_an_error_of_a_call_names_the_reward(make_rollout):
+    with pytest.raises(TokenRLError, match=":Tensors'.*raised IndexError"):
+        Tensors(0.0)([], [], make_rollout([]))
+
+
+@pytest.mark.parametrize(
+    "value", [0.5, [1.0], np.zeros((5, 11)), np.full((5, 12), "a"), None]
+)
+def test_a_call_must_return_a_number_per_position(batch, value):
+    with pytest.raises(TokenRLError, match=r"expected float32.*\(5, 12\)"):
+        Tensors(value)(*batch)
+
+
+def test_what_a_call_puts_into_masked_slots_is_removed(batch):
+    mask = batch[2].mask
+    values = np.where(mask, 0.25, np.nan)
+    result = Tensors(values)(*batch)
+    np.testing.assert_array_equal(result, np.where(mask, np.float32(0.25), 0))
+    assert result.dtype == np.float32
+
+
+def test_a_number_of_a_call_that_is_not_finite_is_named(batch):
+    values = np.zeros((5, 12))
+    values[1, 2] = np.inf
+    with pytest.raises(TokenRLError, match='inf at position 2 of .*"none"'):
+        Tensors(values)(*batch)
+
+
+def test_ctrl_c_in_a_reward_is_no_error_of_the_reward(batch):
+    class Interrupted(Reward):
+        def score(self, example, response):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted()(*batch)
 
 
 def test_a_plain_function_is_a_reward(batch):

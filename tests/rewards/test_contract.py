@@ -8,10 +8,13 @@ from tf_tokenrl.errors import TokenRLError
 
 pytestmark = pytest.mark.parametrize("name", catalog.names(rewards))
 
+# Those that cannot be built from their name alone.
+EXPRESSIONS = {"dense": "dense(bleu)"}
+
 
 @pytest.fixture
 def reward(name):
-    return rewards.get(name)
+    return rewards.parse(EXPRESSIONS.get(name, name))
 
 
 def test_rewards_lie_on_chosen_tokens(
@@ -60,6 +63,16 @@ def test_a_forced_token_between_chosen_ones_changes_nothing(
     )
 
 
+def test_its_dense_form_adds_up_to_it(
+    reward, examples, responses, make_rollout
+):
+    batch = examples, responses, make_rollout(responses)
+    dense = rewards.get("dense", reward=reward)
+    np.testing.assert_allclose(
+        dense(*batch).sum(axis=1), reward(*batch).sum(axis=1), atol=1e-6
+    )
+
+
 def test_scaling_is_linear(reward, examples, responses, make_rollout):
     batch = examples, responses, make_rollout(responses)
     once = reward(*batch)
@@ -81,4 +94,6 @@ def test_options_that_do_not_exist_are_refused(name):
 
 
 def test_it_is_one_term(name, reward):
-    assert reward.terms() == [(name, 1.0, reward)]
+    ((label, weight, term),) = reward.terms()
+    assert label.startswith(name)
+    assert (weight, term) == (1.0, reward)

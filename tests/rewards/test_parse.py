@@ -65,6 +65,16 @@ def test_options_reach_the_reward():
     assert rewards.get("length", target=12).target == 12
 
 
+@pytest.mark.parametrize(
+    "expression",
+    ["dense(bleu - 0.1 * length)", "dense(reward=bleu - 0.1 * length)"],
+)
+def test_a_reward_of_rewards_takes_an_expression(expression):
+    reward = rewards.parse(f"2 * {expression} - kl").terms()[0][2]
+    assert [n for n, _, _ in reward.reward.terms()] == ["bleu", "length"]
+    assert repr(rewards.parse(repr(reward))) == repr(reward)
+
+
 def test_a_class_of_the_users_own(my_module, examples, responses, make_rollout):
     reward = rewards.parse("0.3 * 'my_module:Politeness'(weight=2) + kl")
     assert reward.terms()[0][:2] == ("Politeness", 0.3)
@@ -94,6 +104,11 @@ def test_what_is_no_reward_is_refused(my_module, name):
         ("rouge(varian='l')", 1, "varian"),
         ("rouge(variant='x')", 1, "not one of 1, 2"),
         ("rouge('l')", 7, "by name"),
+        ("dense(bleu, kl)", 13, "by name"),
+        ("dense(bleu, reward=kl)", 20, "there twice"),
+        ("dense(3)", 7, "expected a reward, not a number"),
+        ("dense()", 1, "reward"),
+        ("dense(blue)", 7, 'Did you mean "bleu"'),
         ("length(target=n)", 15, '"target" must be a literal'),
         ("length(target={[]: 1})", 15, '"target" must be a literal'),
         ("length(target=open('x'))", 15, '"target" must be a literal'),
@@ -106,7 +121,7 @@ def test_what_is_no_reward_is_refused(my_module, name):
         ("rouge + kl / 2", 9, "only"),
         ("kl if rouge else bleu", 1, "expected a reward"),
         ("rouge.score", 1, "expected a reward"),
-        ("__import__('os')", 12, "by name"),
+        ("__import__('os')", 1, "Unknown reward"),
         ("(lambda: kl)()", 1, "expected a reward"),
         ("True * kl", 1, "expected a reward"),
         ("'é' + kl + [1]", 1, "Unknown reward"),

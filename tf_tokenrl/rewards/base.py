@@ -1,14 +1,17 @@
 """What a reward is, and how rewards add up."""
 
+import contextlib
 import inspect
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 
 import numpy as np
 
 from tf_tokenrl import catalog
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response, Rollout
+from tf_tokenrl.rewards import checks
 
 FAMILY = __package__
 
@@ -29,13 +32,26 @@ class Reward:
 
     __array_ufunc__ = None  # np.float32(0.3) * reward is ours to multiply
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__call__" in cls.__dict__:
+            call = checks.checked(cls.__call__)
+            cls.__call__ = call  # type: ignore[method-assign]
+
     def score(
         self, example: Example, response: Response
     ) -> float | Sequence[float]:
         """One float for the whole answer, or one per chosen token."""
-        raise NotImplementedError(
+        raise TokenRLError(
             f"{type(self).__name__} defines neither score nor __call__."
         )
+
+    def score_batch(
+        self, examples: Sequence[Example], responses: Sequence[Response]
+    ) -> Sequence[float | Sequence[float]]:
+        """`score` of each row; override it where many at once are cheaper."""
+        rows = zip(examples, responses, strict=True)
+        return [checks.score_row(self, *row) for row in rows]
 
     def __call__(
         self,
@@ -49,15 +65,17 @@ class Reward:
         to the chosen tokens in order.
 
         Raises:
-            TokenRLError: a score is no number, not finite, or a list of the
-                wrong length.
+            TokenRLError: `score` raised an error, or what it returned is no
+                number, not finite, or a list of the wrong length. The same
+                holds for a `__call__` that a subclass defines.
         """
         mask = np.asarray(rollout.mask, bool)
         rewards = np.zeros(mask.shape, np.float32)
-        rows = zip(examples, responses, mask, rewards, strict=True)
-        for example, response, chosen, row in rows:
+        scores = _SCORER.get()(self, examples, responses)
+        rows = zip(examples, scores, mask, rewards, strict=True)
+        for example, score, chosen, row in rows:
             positions = np.flatnonzero(chosen)
-            values = self._numbers(self.score(example, response), example)
+            values = checks.numbers(self, score, example)
             if values.ndim == 0:
                 row[positions[-1:]] = values
             elif values.shape == positions.shape:
@@ -65,7 +83,7 @@ class Reward:
             else:
                 raise TokenRLError(
                     f"Reward {self!r} returned a list of shape "
-                    f"{values.shape} for {_name(example)}; expected "
+                    f"{values.shape} for {checks.name(example)}; expected "
                     f"{len(positions)} numbers, one per chosen token."
                 )
         return rewards
@@ -98,40 +116,6 @@ class Reward:
 
     def _label(self) -> str:
         return self._path().strip("'").rpartition(":")[2].rpartition(".")[2]
-
-    def _numbers(self, score, example: Example) -> np.ndarray:
-        """`score` as float32, a scalar or a list, every number finite."""
-        try:
-            values = np.asarray(score)
-        except ValueError:  # nested lists of unequal lengths
-            values = np.asarray(None)
-        if values.size and values.dtype.kind not in "biuf":
-            raise TokenRLError(
-                f"Reward {self!r} returned {score!r} for {_name(example)}; "
-                "expected a number, or a list with one per chosen token."
-            )
-        with np.errstate(over="ignore"):
-            values = values.astype(np.float32)
-        if not np.isfinite(values).all():
-            raise TokenRLError(
-                f"Reward {self!r} returned {score!r} for {_name(example)}; "
-                "every number must be finite in float32."
-            )
-        return values
-
-    def _chosen(
-        self, values, examples: Sequence[Example], rollout: Rollout
-    ) -> np.ndarray:
-        """`values` `[B, T]` as float32 with 0 in masked slots, all finite."""
-        mask = np.asarray(rollout.mask, bool)
-        rewards = np.where(mask, np.asarray(values, np.float32), 0)
-        for row, position in np.argwhere(~np.isfinite(rewards)):
-            raise TokenRLError(
-                f"Reward {self!r} is {rewards[row, position]} at position "
-                f"{position} of {_name(examples[row])}; every number must be "
-                "finite in float32."
-            )
-        return rewards
 
 
 class Mixture(Reward):
@@ -218,6 +202,27 @@ class Function(Reward):
         return repr(f"{self.function.__module__}:{name}")
 
 
+@contextlib.contextmanager
+def scored_by(scorer: Callable) -> Iterator[None]:
+    """Within the block `scorer(reward, examples, responses)` scores rows.
+
+    It stands in for `reward.score_batch(examples, responses)` of every reward
+    that is placed by `Reward.__call__`.
+    """
+    token = _SCORER.set(scorer)
+    try:
+        yield
+    finally:
+        _SCORER.reset(token)
+
+
+def _here(reward: Reward, examples, responses):
+    return reward.score_batch(examples, responses)
+
+
+_SCORER: ContextVar[Callable] = ContextVar("scorer", default=_here)
+
+
 def _parts(reward: Reward) -> tuple[tuple[float, Reward], ...]:
     if isinstance(reward, Mixture):
         return reward.parts
@@ -228,9 +233,3 @@ def _mix(first: Reward, second: Reward, sign: float) -> Mixture:
     if not isinstance(second, Reward):
         return NotImplemented
     return Mixture(_parts(first) + _parts(sign * second))
-
-
-def _name(example: Example) -> str:
-    if example.key:
-        return f'example "{example.key}"'
-    return f'the example that starts "{example.prompt[:40]}"'

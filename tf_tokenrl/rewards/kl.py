@@ -4,6 +4,7 @@ import numpy as np
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.ops.kl import ESTIMATORS
+from tf_tokenrl.rewards import checks
 from tf_tokenrl.rewards.base import Reward
 
 
@@ -44,6 +45,5 @@ class Kl(Reward):
         reference = np.asarray(rollout.reference_log_probs)
         with np.errstate(invalid="ignore"):  # masked slots hold anything
             log_ratio = np.asarray(rollout.log_probs) - reference
-        log_ratio = self._chosen(log_ratio, examples, rollout)
-        values = ESTIMATORS[self.estimator](log_ratio).numpy()
-        return self._chosen(values, examples, rollout)
+        log_ratio = checks.placed(self, log_ratio, examples, rollout)
+        return ESTIMATORS[self.estimator](log_ratio).numpy()

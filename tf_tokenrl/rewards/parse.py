@@ -1,6 +1,7 @@
 """From words to rewards: a name, or an expression in names and numbers."""
 
 import ast
+import inspect
 import operator
 import sys
 
@@ -36,9 +37,11 @@ def parse(expression: str) -> Reward:
 
         rouge(variant='l') + 0.1 * length(target=12) - 0.05 * kl
         0.3 * 'my_module:Politeness'(weight=2)
+        dense(bleu - 0.1 * 'my_module:Rudeness')
 
     Rewards are added, subtracted and scaled by numbers. Options are written
-    by name and are literals.
+    by name and are literals; a reward of rewards takes expressions, by name or
+    in order, for the parameters that its constructor annotates with `Reward`.
 
     Raises:
         TokenRLError: bad syntax, an unknown reward, or an option that is not
@@ -58,6 +61,15 @@ def parse(expression: str) -> Reward:
     return reward
 
 
+def _reward_parameters(path: str) -> list[str]:
+    """The parameters of a reward's constructor that are rewards."""
+    found = catalog.find(sys.modules[__package__], path)
+    if not isinstance(found, type):
+        return []
+    parameters = inspect.signature(found).parameters.values()
+    return [p.name for p in parameters if p.annotation in (Reward, "Reward")]
+
+
 class _Reader:
     """Walks the syntax tree of one expression and places its mistakes."""
 
@@ -75,27 +87,44 @@ class _Reader:
                     raise self.error(node, "a weight must be finite")
                 return float(number)
             case ast.Name() | ast.Constant(value=str()):
-                return self.reward(node, node, [])
+                return self.reward(node, node, [], [])
             case ast.Call(func=ast.Name() | ast.Constant(value=str())):
-                if node.args:
-                    raise self.error(
-                        node.args[0], "write options by name, as in target=12"
-                    )
-                return self.reward(node, node.func, node.keywords)
+                return self.reward(node, node.func, node.args, node.keywords)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return -self.value(operand)
             case ast.BinOp(left=left, right=right):
                 return self.combine(node, self.value(left), self.value(right))
         raise self.error(node, "expected a reward or a number")
 
-    def reward(self, node, name, keywords: list[ast.keyword]) -> Reward:
-        """The reward of a name and its options."""
+    def reward(self, node, name, arguments, keywords) -> Reward:
+        """The reward of a name, what stands in order, and its options."""
         path = name.id if isinstance(name, ast.Name) else name.value
-        options = {str(k.arg): self.option(k) for k in keywords}
+        try:
+            wanted = _reward_parameters(path)
+        except TokenRLError as error:
+            raise self.error(node, f"{error}") from error
+        for argument in arguments[len(wanted) :]:
+            raise self.error(argument, "write options by name, as in target=12")
+        given = list(zip(wanted, arguments, strict=False))
+        options = {key: self.part(value) for key, value in given}
+        for keyword in keywords:
+            if keyword.arg in options:
+                raise self.error(keyword.value, f"{keyword.arg} is there twice")
+            if keyword.arg in wanted:
+                options[keyword.arg] = self.part(keyword.value)
+            else:
+                options[str(keyword.arg)] = self.option(keyword)
         try:
             return get(path, **options)
         except TokenRLError as error:
             raise self.error(node, f"{error}") from error
+
+    def part(self, node: ast.expr) -> Reward:
+        """The reward that another one is made of."""
+        value = self.value(node)
+        if not isinstance(value, Reward):
+            raise self.error(node, "expected a reward, not a number")
+        return value
 
     def option(self, keyword: ast.keyword):
         """The literal that an option is set to."""

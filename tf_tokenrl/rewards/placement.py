@@ -1,0 +1,49 @@
+"""Amounts for characters, put on the sampled tokens that hold them."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from tf_tokenrl.flow import Response
+
+
+class Span(NamedTuple):
+    """An amount for the characters `text[start:end]` of an answer."""
+
+    start: int
+    end: int
+    amount: float
+
+
+def on_spans(response: Response, spans: Iterable[Span]) -> list[float]:
+    """One number per chosen token: each amount, shared by its tokens.
+
+    The amount of a span is divided evenly among the tokens that added one of
+    its characters, found by `response.offsets`; nothing is tokenised again.
+    Where no token did (the span is empty), it goes to the last token that
+    begins at or before it. The numbers add up to the sum of the amounts, if
+    there is a token at all.
+    """
+    scores = [0.0] * len(response.offsets)
+    for span in spans:
+        tokens = _tokens(response.offsets, span)
+        for token in tokens:
+            scores[token] += span.amount / len(tokens)
+    return scores
+
+
+def words(text: str) -> list[tuple[int, int]]:
+    """Where each word of `text.split()` starts and ends."""
+    return [match.span() for match in re.finditer(r"\S+", text)]
+
+
+def _tokens(offsets: Sequence[tuple[int, int]], span: Span) -> list[int]:
+    found = [
+        token
+        for token, (start, end) in enumerate(offsets)
+        if start < span.end and span.start < end
+    ]
+    if found or not offsets:
+        return found
+    before = [t for t, (start, _) in enumerate(offsets) if start <= span.start]
+    return before[-1:] or [0]
