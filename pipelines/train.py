@@ -16,6 +16,7 @@ from tf_tokenrl import (
 )
 from tf_tokenrl.callbacks import (
     CsvLog,
+    DivergenceGuard,
     EarlyStopping,
     ProgressBar,
     TensorBoardLog,
@@ -31,6 +32,7 @@ _FREE = {
     "strategy",
     "accumulation",
     "early_stopping",
+    "max_restores",
     "checkpoint_every",
     "resume",
     "overwrite",
@@ -61,6 +63,8 @@ class TrainOptions:
         accumulation: parts in which a minibatch is computed.
         early_stopping: steps without a better mean reward that end the run;
             0 never ends it early.
+        max_restores: how often a run that diverges goes back to its last good
+            checkpoint with half the learning rate; 0 lets it diverge.
         checkpoint_every: steps between two checkpoints.
         resume: go on from the newest checkpoint in `out`, with the options
             that the run began with; goes before `overwrite`.
@@ -84,6 +88,7 @@ class TrainOptions:
     gradient_clip: float = 1.0
     accumulation: int = 1
     early_stopping: int = 0
+    max_restores: int = 3
     checkpoint_every: int = 50
     resume: bool = False
     overwrite: bool = False
@@ -112,14 +117,14 @@ def main(options: TrainOptions) -> Path:
             accumulation=options.accumulation,
             seed=options.seed,
         )
-        stopping = _stopping(options)
         checkpoint = Checkpoint(
             trainer,
             options.out / "checkpoints",
             every=options.checkpoint_every,
-            remembered=stopping,
             overwrite=options.overwrite,
         )
+        watching = _watching(options, checkpoint)
+        checkpoint.remembered = watching
         checks.check_batch(trainer, train, options.batch_size)
         _begin(options, checkpoint)
         trainer.fit(
@@ -127,10 +132,10 @@ def main(options: TrainOptions) -> Path:
             options.steps,
             options.batch_size,
             callbacks=[
+                *watching,
                 ProgressBar(),
                 CsvLog(options.out / "log.csv"),
                 TensorBoardLog(options.out / "tensorboard"),
-                *stopping,
                 checkpoint,
             ],
         )
@@ -170,7 +175,12 @@ def _optimizer(options: TrainOptions, algorithm) -> keras.Optimizer:
     return keras.optimizers.Adam(schedule, epsilon=1e-5)
 
 
-def _stopping(options: TrainOptions) -> list[EarlyStopping]:
-    if options.early_stopping < 1:
-        return []
-    return [EarlyStopping("reward", patience=options.early_stopping)]
+def _watching(options: TrainOptions, checkpoint: Checkpoint):
+    """The callbacks that judge a run and can end it."""
+    watching: list[keras.callbacks.Callback] = []
+    if options.max_restores > 0:
+        watching.append(DivergenceGuard(checkpoint, options.max_restores))
+    if options.early_stopping > 0:
+        patience = options.early_stopping
+        watching.append(EarlyStopping("reward", patience=patience))
+    return watching

@@ -17,7 +17,7 @@ LAYERS = [
     {"rewards", "algorithms", "tasks"},
     {"trainer", "update", "collection", "checkpoint", "checks"}
     | {"callbacks", "evaluation", "supervised", "samples", "summary"}
-    | {"report", "environment", "interrupt"},
+    | {"report", "environment", "interrupt", "learning_rate"},
     {"serving", "client", "parity"},
     {"pipelines"},
     {"cli"},

@@ -96,9 +96,8 @@ def test_a_killed_run_goes_on_as_if_never_killed(run, tmp_path):
             if line.strip() == "8":
                 process.kill()
     assert process.returncode < 0
-    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == [
-        "step-00000005"
-    ]
+    names = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-00000000", "step-00000005"]
     with go_on(tmp_path, 10) as process:
         assert process.stdout.read().split()[0] == "6"
     assert_same_run(run[0], tmp_path, 10)
@@ -220,4 +219,23 @@ def test_a_fresh_run_replaces_another_only_when_told_to(run, copy):
     assert sorted(copy.folder.rglob("*")) == before
     fresh.overwrite = True
     fresh.on_train_begin()
-    assert not list(copy.folder.glob("step-*1*"))
+    assert [p.name for p in copy.folder.iterdir()] == ["step-00000000"]
+
+
+def test_a_step_saved_again_never_harms_what_was_saved(copy):
+    assert copy.restore() == 10
+    assert copy.save().name == "step-00000010-0001"
+    assert copy.save().name == "step-00000010-0002"
+    cut(next(copy.folder.glob("step-00000010-0002/tensors.data*")))
+    assert copy.restore() == 10
+    assert len(list(copy.folder.iterdir())) == copy.keep
+
+
+def test_rolling_back_takes_an_older_one_and_removes_the_newer(copy):
+    trainer = copy.trainer
+    assert copy.roll_back(9, 0.5) == 5
+    assert [p.name for p in copy.folder.iterdir()] == ["step-00000005"]
+    assert trainer.finished_steps == 5
+    assert trainer.learning_rate.factor == 0.5
+    assert copy.roll_back(3, 0.5) == 5
+    trainer.learning_rate.restore(1.0)

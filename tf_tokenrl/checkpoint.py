@@ -35,7 +35,8 @@ class Checkpoint(keras.callbacks.Callback):
     optimizer's slots, the number of finished steps and what stateful
     callbacks remember; data order and noise follow from the step. It is
     written beside its place and renamed, so an interrupted write never
-    harms the last good one.
+    harms the last good one. A step that is saved again gets a number,
+    `step-<finished steps>-<number>`, and the greatest counts.
 
     Args:
         trainer: what is saved.
@@ -63,6 +64,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.remembered = list(remembered)
         self.overwrite = overwrite
         self._saved: int | None = None
+        self._back: tuple[int, float] | None = None
 
     def check_free(self) -> None:
         """A fresh run must not replace the checkpoints of another unasked.
@@ -85,12 +87,20 @@ class Checkpoint(keras.callbacks.Callback):
             shutil.rmtree(self.folder, ignore_errors=True)
         for unfinished in self.folder.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(unfinished, ignore_errors=True)
+        self._save_once()
 
     def on_train_batch_end(self, batch, logs=None):
-        if (batch + 1) % self.every == 0:
+        if self._back:
+            self.roll_back(*self._back)
+            self._back = None
             self.save()
+        elif self.trainer.finished_steps % self.every == 0:
+            self._save_once()
 
     def on_train_end(self, logs=None):
+        self._save_once()
+
+    def _save_once(self) -> None:
         if self._saved != self.trainer.finished_steps:
             self.save()
 
@@ -101,7 +111,7 @@ class Checkpoint(keras.callbacks.Callback):
             TokenRLError: it cannot be written; older checkpoints stay.
         """
         step = self.trainer.finished_steps
-        path = self.folder / f"{_PREFIX}{step:08d}"
+        path = self._place(step)
         temporary = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +119,6 @@ class Checkpoint(keras.callbacks.Callback):
             self._tensors().write(os.path.join(temporary, "tensors"))
             state = json.dumps(self._state(), indent=2)
             Path(temporary, _STATE).write_text(state, "utf-8")
-            shutil.rmtree(path, ignore_errors=True)
             os.replace(temporary, path)
         except (OSError, tf.errors.OpError) as error:
             raise TokenRLError(
@@ -135,7 +144,34 @@ class Checkpoint(keras.callbacks.Callback):
             TokenRLError: there are checkpoints but none can be read, or they
                 are of a run with other options.
         """
+        return self._restore(_found(self.folder))
+
+    def roll_back(self, step: int, factor: float) -> int:
+        """Go back to `step` or before, and lower the learning rate.
+
+        The newest readable checkpoint that is not after `step` is taken up,
+        or the oldest where all are; those after it are removed.
+
+        Returns:
+            The number of finished steps.
+
+        Raises:
+            TokenRLError: there is no checkpoint that can be read.
+        """
         found = _found(self.folder)
+        before = [path for path in found if _step(path) <= step]
+        finished = self._restore(before or found[-1:])
+        for path in found:
+            if _step(path) > finished:
+                shutil.rmtree(path, ignore_errors=True)
+        self.trainer.learning_rate.lower(factor)
+        return finished
+
+    def roll_back_after_step(self, step: int, factor: float) -> None:
+        """`roll_back` once the other callbacks are done with this step."""
+        self._back = (step, factor)
+
+    def _restore(self, found: list[Path]) -> int:
         for path in found:
             try:
                 state = json.loads(Path(path, _STATE).read_text("utf-8"))
@@ -173,8 +209,18 @@ class Checkpoint(keras.callbacks.Callback):
             self.remembered, state["callbacks"], strict=True
         ):
             callback.set_state(saved)
+        self.trainer.learning_rate.restore(state["learning_rate_factor"])
         self.trainer.finished_steps = self._saved = state["finished_steps"]
         return self.trainer.finished_steps
+
+    def _place(self, step: int) -> Path:
+        """A path that no checkpoint has."""
+        path = self.folder / f"{_PREFIX}{step:08d}"
+        number = 0
+        while path.exists():
+            number += 1
+            path = self.folder / f"{_PREFIX}{step:08d}-{number:04d}"
+        return path
 
     def _tensors(self) -> tf.train.Checkpoint:
         def values(variables):
@@ -188,6 +234,7 @@ class Checkpoint(keras.callbacks.Callback):
     def _state(self) -> dict:
         return {
             "finished_steps": self.trainer.finished_steps,
+            "learning_rate_factor": self.trainer.learning_rate.factor,
             "run": self._run(),
             "callbacks": [c.get_state() for c in self.remembered],
         }
@@ -206,3 +253,7 @@ class Checkpoint(keras.callbacks.Callback):
 def _found(folder: Path) -> list[Path]:
     """All checkpoints, the newest first."""
     return sorted(folder.glob(f"{_PREFIX}*"), reverse=True)
+
+
+def _step(path: Path) -> int:
+    return int(path.name.split("-")[1])

@@ -17,6 +17,7 @@ from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.collection import Collector
 from tf_tokenrl.flow import Batch, Example, Rollout
 from tf_tokenrl.interrupt import deferred_interrupt
+from tf_tokenrl.learning_rate import LearningRate
 from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.rewards import Reward
 from tf_tokenrl.update import Updater, batch_signature
@@ -69,6 +70,7 @@ class Trainer:
         self.seed = seed
         self.finished_steps = 0
         with self.strategy.scope():
+            self.learning_rate = LearningRate(optimizer)
             optimizer.build(policy.trainable_variables)
         self._collect = Collector(policy, reference, seed)
         spec = batch_signature(reference is not None)

@@ -6,8 +6,15 @@ written for people (log rows, the bar) counts finished steps, from 1.
 """
 
 from tf_tokenrl.callbacks.csv_log import CsvLog
+from tf_tokenrl.callbacks.divergence_guard import DivergenceGuard
 from tf_tokenrl.callbacks.early_stopping import EarlyStopping
 from tf_tokenrl.callbacks.progress import ProgressBar
 from tf_tokenrl.callbacks.tensorboard_log import TensorBoardLog
 
-__all__ = ["CsvLog", "EarlyStopping", "ProgressBar", "TensorBoardLog"]
+__all__ = [
+    "CsvLog",
+    "DivergenceGuard",
+    "EarlyStopping",
+    "ProgressBar",
+    "TensorBoardLog",
+]

@@ -14,7 +14,8 @@ class CsvLog(keras.callbacks.Callback):
 
     The column `step` counts finished steps, so the first row is step 1 and a
     run resumed after 40 steps (`first_step` 40) keeps the rows up to step 40
-    and drops those that were logged later but are in no checkpoint. A name
+    and drops those that were logged later but are in no checkpoint; so does
+    a run that goes back by itself. A name
     that first turns up in a later step (a validation score) adds a column;
     rows without it leave it empty. Every row is flushed.
 
@@ -26,15 +27,18 @@ class CsvLog(keras.callbacks.Callback):
     def __init__(self, path: str | os.PathLike):
         super().__init__()
         self.path = Path(path)
+        self._last = 0
 
     def on_train_begin(self, logs=None):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         first_step = self.params.get("first_step", 0)
-        rows = _rows(self.path) if first_step else []
-        rows = [row for row in rows if int(row[_STEP]) <= first_step]
-        self._rewrite(list(rows[0]) if rows else [_STEP], rows)
+        self._keep(first_step)
 
     def on_train_batch_end(self, batch, logs=None):
+        if batch < self._last:
+            self._file.close()
+            self._keep(batch)
+        self._last = batch + 1
         row = {_STEP: batch + 1, **(logs or {})}
         new = [name for name in row if name not in self._names]
         if new:
@@ -45,6 +49,13 @@ class CsvLog(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._file.close()
+
+    def _keep(self, steps: int):
+        """Only the rows of the first `steps` steps."""
+        self._last = steps
+        rows = _rows(self.path) if steps else []
+        rows = [row for row in rows if int(row[_STEP]) <= steps]
+        self._rewrite(list(rows[0]) if rows else [_STEP], rows)
 
     def _rewrite(self, names: list[str], rows: list[dict[str, str]]):
         """Replaces the file in one go and stays open for appending."""

@@ -59,6 +59,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._bar.set_description_str(_summary(logs or {}), refresh=False)
+        self._bar.n = batch  # a run may have gone back
         self._bar.update()
 
     def on_train_end(self, logs=None):

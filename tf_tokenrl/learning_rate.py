@@ -1,0 +1,56 @@
+"""A learning rate that can be lowered while a run goes on."""
+
+import keras
+
+
+class Lowered(keras.optimizers.schedules.LearningRateSchedule):
+    """Another schedule times `factor`, a variable that is 1 at first.
+
+    rate(update) = schedule(update) * factor
+    """
+
+    def __init__(
+        self, schedule: keras.optimizers.schedules.LearningRateSchedule
+    ):
+        self.schedule = schedule
+        self.factor = keras.Variable(1.0, trainable=False, name="factor")
+
+    def __call__(self, step):
+        return self.schedule(step) * self.factor
+
+    def get_config(self):
+        return {"schedule": self.schedule}
+
+
+class LearningRate:
+    """An optimizer's learning rate: a number, or a schedule made `Lowered`.
+
+    Attributes:
+        factor: the product of what it was lowered by so far.
+    """
+
+    def __init__(self, optimizer: keras.optimizers.Optimizer):
+        self._optimizer = optimizer
+        self._schedule: Lowered | None = None
+        self.factor = 1.0
+        # The property `learning_rate` gives the number of now.
+        rate = optimizer._learning_rate
+        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            self._schedule = Lowered(rate)
+            optimizer.learning_rate = self._schedule
+
+    def lower(self, factor: float) -> None:
+        """Multiply the rate of all updates to come by `factor`."""
+        if self._schedule is None:
+            now = float(self._optimizer.learning_rate)
+            self._optimizer.learning_rate = now * factor
+        self.restore(self.factor * factor)
+
+    def restore(self, factor: float) -> None:
+        """Take up the `factor` of a run whose optimizer was restored.
+
+        A rate that is a number is one of the optimizer's variables.
+        """
+        self.factor = factor
+        if self._schedule is not None:
+            self._schedule.factor.assign(factor)
