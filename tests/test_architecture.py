@@ -26,7 +26,7 @@ FAMILIES = {
     "algorithms": {"base"},
     "callbacks": {"base"},
     "models.architectures": set(),
-    "rewards": {"base", "parse", "checks", "placement"},
+    "rewards": {"base", "parse", "checks", "normalization", "placement"},
     "schedules": {"base", "parse"},
     "tasks": {"base"},
 }

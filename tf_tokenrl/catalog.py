@@ -13,7 +13,7 @@ from types import ModuleType
 from tf_tokenrl.errors import TokenRLError, unknown
 
 # What the members of a family build on, not members themselves.
-SHARED = {"base", "parse", "checks", "placement"}
+SHARED = {"base", "parse", "checks", "normalization", "placement"}
 
 
 def names(family: ModuleType) -> list[str]:

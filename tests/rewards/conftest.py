@@ -1,9 +1,14 @@
-"""A small batch with every awkward row there is."""
+"""A small batch with every awkward row there is, and files for rewards."""
+
+import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from tests import tiny
 from tf_tokenrl.flow import Example, Response, Rollout
+from tf_tokenrl.models import storage
 
 
 def respond(pieces, stopped=True) -> Response:
@@ -71,3 +76,83 @@ def responses():
         respond([]),
         respond(["the", " sum", " the", " sum", " the", " sum"], False),
     ]
+
+
+class Judge(tf.Module):
+    """Scores of any shape that a learned model may give."""
+
+    spec = {"prompt": tf.TensorSpec([None], tf.string)}
+    spec |= {"answer": tf.TensorSpec([None], tf.string)}
+
+    @tf.function(input_signature=[spec["prompt"], spec["answer"]])
+    def lengths(self, prompt, answer):
+        more = tf.strings.length(answer) - tf.strings.length(prompt)
+        return {"score": tf.cast(more, tf.float32) / 10}
+
+    @tf.function(input_signature=[spec["prompt"], spec["answer"]])
+    def spans(self, prompt, answer):
+        """1 for the first character, 2 for the next two, 9 for none."""
+        spans = tf.constant([[[0, 1], [1, 3], [0, 0]]])
+        rows = tf.size(answer)
+        scores = tf.repeat([[1.0, 2.0, 9.0]], rows, axis=0)
+        return {"scores": scores, "offsets": tf.repeat(spans, rows, axis=0)}
+
+    @tf.function(input_signature=[spec["prompt"], spec["answer"]])
+    def wrong(self, prompt, answer):
+        size = tf.cast(tf.strings.length(answer), tf.float32)
+        return {"a": size, "b": size}
+
+
+@pytest.fixture(scope="session")
+def judge(tmp_path_factory):
+    """The folder of a SavedModel with three signatures."""
+    path, model = tmp_path_factory.mktemp("judge"), Judge()
+    tf.saved_model.save(
+        model,
+        path,
+        signatures={
+            "serving_default": model.lengths,
+            "spans": model.spans,
+            "wrong": model.wrong,
+        },
+    )
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def ratings(tmp_path_factory):
+    """A feedback file."""
+    path = tmp_path_factory.mktemp("ratings") / "ratings.jsonl"
+    rows = [
+        {"prompt": "Say it.", "answer": "Returns the sum.", "score": 1},
+        {"prompt": " Say it.", "answer": "Returns the sum.\n", "score": 0.5},
+        {"prompt": "Cut off.", "answer": "", "score": -1.0},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def language_model(tmp_path_factory):
+    """The file of a tiny policy."""
+    policy = tiny.policy("gru", max_prompt_tokens=40, max_new_tokens=40)
+    path = tmp_path_factory.mktemp("policy") / "policy.keras"
+    return str(storage.save(policy, path))
+
+
+def letters(texts):
+    """An encoder of texts that needs no network: how often is each letter?"""
+    return [[text.count(c) + 0.1 for c in "abcdehmnorstu ."] for text in texts]
+
+
+@pytest.fixture(scope="session")
+def expressions(judge, ratings, language_model):
+    """The rewards that cannot be built from their names alone."""
+    return {
+        "dense": "dense(bleu)",
+        "regex": "regex(pattern='[A-Z].*')",
+        "human_ratings": f"human_ratings(path={ratings!r}, unrated=-0.25)",
+        "reward_model": f"reward_model(path={judge!r}, signature='spans')",
+        "log_likelihood": f"log_likelihood(policy={language_model!r})",
+        "similarity": "similarity(encoder='tests.rewards.conftest:letters')",
+    }

@@ -1,5 +1,7 @@
 """What every reward of the library must do."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,13 +10,35 @@ from tf_tokenrl.errors import TokenRLError
 
 pytestmark = pytest.mark.parametrize("name", catalog.names(rewards))
 
-# Those that cannot be built from their name alone.
-EXPRESSIONS = {"dense": "dense(bleu)"}
+
+@pytest.fixture
+def reward(name, expressions):
+    return rewards.parse(expressions.get(name, name))
 
 
 @pytest.fixture
-def reward(name):
-    return rewards.parse(EXPRESSIONS.get(name, name))
+def examples(name, examples):
+    if name != "cross_entropy":
+        return examples
+    gold = [("B-A O O",), (), ("",), ("O",), ("O O O O O O",)]
+    return [
+        example._replace(references=references)
+        for example, references in zip(examples, gold, strict=True)
+    ]
+
+
+@pytest.fixture
+def responses(name, responses, make_response):
+    """For `cross_entropy` one token per tag, else texts."""
+    if name != "cross_entropy":
+        return responses
+    return [
+        make_response(["B-A", " O", " B-A"]),
+        make_response(["O", " O"]),
+        make_response(["O"], stopped=False),
+        make_response([]),
+        make_response(["O", " B-A", " O", " O", " O", " O"], False),
+    ]
 
 
 def test_rewards_lie_on_chosen_tokens(
@@ -97,3 +121,10 @@ def test_it_is_one_term(name, reward):
     ((label, weight, term),) = reward.terms()
     assert label.startswith(name)
     assert (weight, term) == (1.0, reward)
+
+
+def test_it_is_documented(name):
+    page = Path(rewards.__file__).parents[2] / "docs" / "rewards.md"
+    text = page.read_text("utf-8")
+    assert f"### `{name}`\n" in text
+    assert f"[`{name}`](#{name})" in text

@@ -1,0 +1,97 @@
+"""Entities as seqeval finds them, and what each earns."""
+
+import hashlib
+import itertools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.rewards.test_token_accuracy import respond
+from tf_tokenrl import rewards
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Example
+from tf_tokenrl.rewards.entity_f1 import entities
+
+TAGS = ("O", "B-A", "I-A", "B-B", "I-B", "E-A", "S-B")
+tags = st.lists(st.sampled_from(TAGS), min_size=1, max_size=8)
+
+# Of json.dumps([get_entities(list(t)) for n in 1..4 for t in product(TAGS,
+# repeat=n)]), made by seqeval 1.2.2.
+SEQEVAL = "3f4c0d1bdd2f6e476430a4c55ac2e509166047633e8473d793068f9eacbb2469"
+
+
+def test_all_short_sequences_have_the_entities_of_seqeval():
+    found = [
+        entities(sequence)
+        for length in range(1, 5)
+        for sequence in itertools.product(TAGS, repeat=length)
+    ]
+    digest = hashlib.sha256(json.dumps(found).encode()).hexdigest()
+    assert len(found) == 2800
+    assert digest == SEQEVAL
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("B-A I-A O", [("A", 0, 1)]),
+        ("I-A I-B", [("A", 0, 0), ("B", 1, 1)]),
+        ("B-A B-A", [("A", 0, 0), ("A", 1, 1)]),
+        ("B-A I-B E-B O S-A", [("A", 0, 0), ("B", 1, 2), ("A", 4, 4)]),
+        ("B-A-b I-A-b", [("A-b", 0, 1)]),
+        ("B In Berlin - I", []),  # no tags
+        ("", []),
+    ],
+)
+def test_entities(text, expected):
+    assert entities(text.split()) == expected
+
+
+@pytest.mark.parametrize(
+    ("statistic", "part"),
+    [("precision", 1 / 2), ("recall", 1 / 3), ("f1", 2 / 5)],
+)
+def test_the_tokens_of_a_right_entity_share_its_part(statistic, part):
+    """Found: A at 0-1, B at 3. Wanted: A at 0-1, A at 3, B at 4."""
+    reward = rewards.get("entity_f1", statistic=statistic)
+    scores = reward.score(
+        Example("x", ("B-A I-A O B-A B-B",)),
+        respond(["B-A", "I-A", "O", "B-B", "O"]),
+    )
+    np.testing.assert_allclose(scores, [part / 2, part / 2, 0, 0, 0])
+
+
+def test_half_an_entity_is_none():
+    reward = rewards.get("entity_f1")
+    example = Example("x", ("B-A I-A",))
+    assert sum(reward.score(example, respond(["B-A", "O"]))) == 0
+    assert sum(reward.score(example, respond(["B-A", "I-A"]))) == 1
+
+
+@given(tags, tags)
+def test_the_sum_is_f1(chosen, gold):
+    found, wanted = set(entities(chosen)), set(entities(gold))
+    total = len(found) + len(wanted)
+    expected = 2 * len(found & wanted) / total if total else 1
+    scores = rewards.get("entity_f1").score(
+        Example("x", ("", " ".join(gold)) if total else (" ".join(gold),)),
+        respond(chosen),
+    )
+    if not found:  # the empty reference suits such an answer
+        expected = 1
+    assert sum(scores) == pytest.approx(expected)
+
+
+def test_nothing_to_find_and_nothing_found_is_right():
+    reward, example = rewards.get("entity_f1"), Example("x", ("O O",))
+    assert reward.score(example, respond(["O", "O"])) == [0.5, 0.5]
+    assert sum(reward.score(example, respond(["O", "B-A"]))) == 0
+    assert sum(reward.score(Example("x"), respond(["O", "O"]))) == 0
+
+
+def test_unknown_statistics_are_named():
+    with pytest.raises(TokenRLError, match="'f2'.*f1, precision, recall"):
+        rewards.get("entity_f1", statistic="f2")

@@ -1,0 +1,75 @@
+"""Precision, recall and F1 of the tags that mean something."""
+
+from collections.abc import Sequence
+
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Example, Response
+from tf_tokenrl.rewards.base import Reward
+from tf_tokenrl.rewards.placement import Span, on_spans, words
+
+STATISTICS = ("f1", "precision", "recall")
+
+
+class TokenF1(Reward):
+    """Micro-averaged F1 over all tags but one, from 0 to 1.
+
+        precision = TP / C,  recall = TP / G,  F1 = 2 TP / (C + G)
+
+    C and G count the tags of the answer and of the reference that are not
+    `outside`; TP those that are equal at the same place. Each right tag earns
+    an equal part on its own token, and an answer earns its score. Where
+    neither has such a tag the score is 1, shared by all tokens of the tags;
+    where only one has, it is 0. The best reference counts.
+
+    Attributes:
+        statistic: "f1", "precision" or "recall".
+        outside: the tag that means nothing.
+
+    Source: van Rijsbergen (1979), "Information Retrieval", chapter 7.
+
+    Note:
+        Scikit-learn and seqeval give 0 where nothing is to be found and
+        nothing was (`zero_division`); a reward of 0 for a right answer would
+        teach to tag something.
+    """
+
+    def __init__(self, statistic: str = "f1", outside: str = "O"):
+        if statistic not in STATISTICS:
+            raise TokenRLError(
+                f"TokenF1: statistic {statistic!r} is not one of "
+                f"{', '.join(STATISTICS)}."
+            )
+        self.statistic = statistic
+        self.outside = outside
+
+    def score(self, example: Example, response: Response) -> list[float]:
+        """See `Reward.score`."""
+        chosen = response.text.split()
+        credits = [
+            self._credit(chosen, reference.split())
+            for reference in example.references
+        ]
+        best = max(credits, key=lambda c: sum(a for _, a in c), default=[])
+        places = [*words(response.text), (0, len(response.text))]
+        spans = [Span(*places[index], amount) for index, amount in best]
+        return on_spans(response, spans)
+
+    def _credit(
+        self, chosen: Sequence[str], gold: Sequence[str]
+    ) -> list[tuple[int, float]]:
+        """`(word, amount)`; word -1 stands for the whole answer."""
+        found = len(chosen) - chosen.count(self.outside)
+        wanted = len(gold) - gold.count(self.outside)
+        if not found and not wanted:
+            return [(-1, 1.0)]
+        whole = {
+            "f1": (found + wanted) / 2,
+            "precision": found,
+            "recall": wanted,
+        }[self.statistic]
+        pairs = enumerate(zip(chosen, gold, strict=False))
+        return [
+            (index, 1.0 / whole)
+            for index, (tag, wanted_tag) in pairs
+            if tag == wanted_tag != self.outside
+        ]
