@@ -56,10 +56,12 @@ class DemoOptions:
     vocabulary_size: int = 4096
     max_prompt_tokens: int = 32
     max_new_tokens: int = 24
-    epochs: int = 6
+    epochs: int = 8
     supervised_learning_rate: float = 2e-3
-    reward: str = "rouge(variant='l') - 0.015 * kl"
-    algorithm: str = "ppo(epochs=2, minibatches=2, value_weight=1.0)"
+    reward: str = "rouge(variant='l') - 0.005 * kl"
+    algorithm: str = (
+        "ppo(epochs=2, minibatches=2, value_weight=1.0, trace_decay=0.8)"
+    )
     temperature: float = 0.75
     steps: int = 100
     batch_size: int = 128

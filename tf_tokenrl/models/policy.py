@@ -20,6 +20,7 @@ from tf_tokenrl.models.decoding import Decoded, decode
 from tf_tokenrl.models.export import export
 from tf_tokenrl.models.sampling import Sampling
 from tf_tokenrl.models.text import TextCodec
+from tf_tokenrl.ops import categorical
 
 
 class Policy(keras.Model):
@@ -202,18 +203,19 @@ class Policy(keras.Model):
         hidden = self._hidden_before_actions(inputs)
         chosen = tf.where(inputs["mask"])  # only these need the output layer
         logits = self.logits(tf.gather_nd(hidden, chosen))
-        logits = tf.cast(logits, tf.float32) / (temperature or self.temperature)
+        temperature = temperature or self.temperature
         actions = tf.gather_nd(tf.cast(inputs["actions"], tf.int32), chosen)
-        nll = tf.nn.sparse_softmax_cross_entropy_with_logits(actions, logits)
 
         def placed(values):
             shape = tf.shape(inputs["mask"], tf.int64)
             return tf.scatter_nd(chosen, values, shape)
 
         return {
-            "log_probs": placed(-nll),
+            "log_probs": placed(
+                categorical.log_probs(logits, actions, temperature)
+            ),
             "values": self.state_values(hidden),
-            "entropy": placed(_entropy(logits)),
+            "entropy": placed(categorical.entropy(logits, temperature)),
         }
 
     def score(
@@ -338,11 +340,3 @@ class Policy(keras.Model):
         copy.set_weights(self.get_weights())
         copy.trainable = False
         return copy
-
-
-def _entropy(logits: tf.Tensor) -> tf.Tensor:
-    """H = log Z - sum_a p_a logit_a, `[..., V]` -> `[...]`, nats."""
-    logits -= tf.stop_gradient(tf.reduce_max(logits, axis=-1, keepdims=True))
-    weights = tf.exp(logits)
-    total = tf.reduce_sum(weights, axis=-1)
-    return tf.math.log(total) - tf.reduce_sum(weights * logits, -1) / total
