@@ -10,6 +10,7 @@ from tf_tokenrl import (
     algorithms,
     checks,
     distribution,
+    exploration,
     rewards,
     runs,
     tasks,
@@ -21,7 +22,6 @@ from tf_tokenrl.callbacks import (
     ProgressBar,
     TensorBoardLog,
 )
-from tf_tokenrl.catalog import parse_call
 from tf_tokenrl.checkpoint import Checkpoint
 from tf_tokenrl.models import storage
 from tf_tokenrl.samples import samples
@@ -51,8 +51,10 @@ class TrainOptions:
         out: folder of this run.
         reward: rewards added and scaled, such as
             "rouge(variant='l') - 0.1 * kl".
-        algorithm: "ppo", "actor_critic", "reinforce", with options such as
-            "ppo(clip=0.1, epochs=2)".
+        algorithm: "ppo", "grpo", "actor_critic", "reinforce", "mixed",
+            "mixer", with options such as "ppo(clip=0.1, epochs=2)".
+        exploration: "exploration(temperature=..., uniform=...)", numbers or
+            schedules such as linear(1.0, 0.7, steps=100).
         strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
         temperature: of sampling and of all log-probs; 0 keeps the policy's.
         steps: rounds of sampling and learning.
@@ -79,6 +81,7 @@ class TrainOptions:
     out: Path = Path("runs/rl")
     reward: str = "rouge(variant='l') - 0.02 * kl"
     algorithm: str = "ppo"
+    exploration: str = "exploration"
     strategy: str = "default"
     temperature: float = 0.0
     steps: int = 100
@@ -100,8 +103,8 @@ def main(options: TrainOptions) -> Path:
     """Train, save `policy.keras`, and keep what the report needs."""
     task = tasks.get(options.task, data=str(options.data))
     reward = rewards.parse(options.reward)
-    name, settings = parse_call(options.algorithm)
-    algorithm = algorithms.get(name, **settings)
+    algorithm = algorithms.parse(options.algorithm)
+    exploring = exploration.parse(options.exploration)
     train, test = task.examples("train"), task.examples("test")
     strategy = distribution.strategy(options.strategy)
     with strategy.scope():
@@ -116,6 +119,7 @@ def main(options: TrainOptions) -> Path:
             gradient_clip=options.gradient_clip,
             accumulation=options.accumulation,
             seed=options.seed,
+            exploration=exploring,
         )
         checkpoint = Checkpoint(
             trainer,

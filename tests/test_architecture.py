@@ -11,19 +11,19 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "tf_tokenrl"
 LAYERS = [
     {"errors", "flow", "catalog", "quiet", "runs", "distribution"}
-    | {"schedules"},
+    | {"schedules", "exploration", "graphs"},
     {"ops"},
     {"models", "datasets"},
     {"rewards", "algorithms", "tasks"},
     {"trainer", "update", "collection", "checkpoint", "checks"}
     | {"callbacks", "evaluation", "supervised", "samples", "summary"}
-    | {"report", "environment", "interrupt", "learning_rate"},
+    | {"report", "environment", "interrupt", "learning_rate", "lessons"},
     {"serving", "client", "parity"},
     {"pipelines"},
     {"cli"},
 ]
 FAMILIES = {
-    "algorithms": {"base"},
+    "algorithms": {"base", "parse"},
     "callbacks": {"base"},
     "models.architectures": set(),
     "rewards": {"base", "parse", "checks", "normalization", "placement"},

@@ -108,7 +108,7 @@ def acting(made):
     def act(prompt_ids, prompt_mask, seeds, *sampling):
         return made.act(prompt_ids, prompt_mask, seeds, Sampling(*sampling))
 
-    dtypes = (tf.float32, tf.int32, tf.float32, tf.int32)
+    dtypes = (tf.float32, tf.int32, tf.float32, tf.int32, tf.float32)
     return tf.function(
         act,
         input_signature=[
@@ -126,6 +126,8 @@ def roll_out(made, ids, mask, seed: int = 0, seeds=None, **sampling):
     if seeds is None:
         seeds = row_seeds(seed, 0, rows)
     settings = made.sampling._replace(**sampling).per_row(rows)
+    uniform = np.broadcast_to(np.float32(settings.uniform), [rows])
+    settings = settings._replace(uniform=uniform)
     rollout = acting(made)(ids, mask, seeds, *settings)
     return Rollout(*(t if t is None else t.numpy() for t in rollout))
 

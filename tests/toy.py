@@ -11,6 +11,7 @@ from tf_tokenrl import algorithms
 from tf_tokenrl.callbacks import CsvLog, EarlyStopping
 from tf_tokenrl.checkpoint import Checkpoint
 from tf_tokenrl.flow import Example
+from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.rewards import Reward
 from tf_tokenrl.trainer import Trainer
 
@@ -74,11 +75,14 @@ def trainer(
     algorithm: str = "ppo",
     learning_rate=1e-2,
     options: dict | None = None,
-    policy: dict | None = None,
+    policy: Policy | dict | None = None,
     **settings,
 ):
     """A trainer over a fresh tiny policy, in the current strategy's scope."""
-    made = tiny.policy(name, **(policy or {}))
+    if isinstance(policy, Policy):
+        made = policy
+    else:
+        made = tiny.policy(name, **(policy or {}))
     settings.setdefault("reference", made.frozen_copy())
     settings.setdefault("reward", Count())
     if isinstance(algorithm, str):

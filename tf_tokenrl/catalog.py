@@ -8,7 +8,9 @@ import ast
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from tf_tokenrl.errors import TokenRLError, unknown
 
@@ -50,11 +52,17 @@ def create(family: ModuleType, name: str, /, *arguments, **options):
         raise TokenRLError(f'Cannot build "{name}": {error}.') from error
 
 
-def parse_call(text: str) -> tuple[str, dict]:
+def parse_call(
+    text: str, read: Callable[[ast.expr], Any] = ast.literal_eval
+) -> tuple[str, dict]:
     """ "ppo(clip=0.1)" -> ("ppo", {"clip": 0.1}); nothing is evaluated.
 
+    Args:
+        text: a name, or a name with options.
+        read: makes an option of its syntax; by default options are literals.
+
     Raises:
-        TokenRLError: the text is not a name, or a name with literal options.
+        TokenRLError: the text is neither, or an option cannot be read.
     """
     name, bracket, rest = text.partition("(")
     try:
@@ -63,7 +71,7 @@ def parse_call(text: str) -> tuple[str, dict]:
             raise ValueError("something follows the options")
         if call.args:
             raise ValueError("write options by name, as in clip=0.1")
-        options = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+        options = {k.arg: read(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, TypeError) as error:
         raise TokenRLError(
             f"Cannot read `{text}`: {error}; write a name, or a name with "

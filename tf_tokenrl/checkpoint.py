@@ -32,10 +32,10 @@ class Checkpoint(keras.callbacks.Callback):
     """Saves the run every so many steps and at its end.
 
     A checkpoint is a folder `step-<finished steps>` with the weights, the
-    optimizer's slots, the number of finished steps and what stateful
-    callbacks remember; data order and noise follow from the step. It is
-    written beside its place and renamed, so an interrupted write never
-    harms the last good one. A step that is saved again gets a number,
+    optimizer's slots, the number of finished steps and what the algorithm
+    and stateful callbacks remember; data order and noise follow from the
+    step. It is written beside its place and renamed, so an interrupted write
+    never harms the last good one. A step that is saved again gets a number,
     `step-<finished steps>-<number>`, and the greatest counts.
 
     Args:
@@ -210,6 +210,7 @@ class Checkpoint(keras.callbacks.Callback):
         ):
             callback.set_state(saved)
         self.trainer.learning_rate.restore(state["learning_rate_factor"])
+        self.trainer.memory = state["memory"]
         self.trainer.finished_steps = self._saved = state["finished_steps"]
         return self.trainer.finished_steps
 
@@ -236,6 +237,7 @@ class Checkpoint(keras.callbacks.Callback):
             "finished_steps": self.trainer.finished_steps,
             "learning_rate_factor": self.trainer.learning_rate.factor,
             "run": self._run(),
+            "memory": self.trainer.memory,
             "callbacks": [c.get_state() for c in self.remembered],
         }
 
@@ -244,6 +246,7 @@ class Checkpoint(keras.callbacks.Callback):
         return {
             "seed": self.trainer.seed,
             "algorithm": repr(self.trainer.algorithm),
+            "exploration": repr(self.trainer.exploration),
             "reward": repr(self.trainer.reward),
             "parameters": self.trainer.policy.count_params(),
             "callbacks": [type(c).__name__ for c in self.remembered],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
+from tf_tokenrl.lessons import check_references
 
 
 def check_parts(policy, optimizer, reference) -> None:
@@ -53,4 +54,9 @@ def check_batch(trainer, examples: Sequence[Example], batch_size: int) -> None:
                 f"batch_size is {batch_size}, which is not a multiple of "
                 f"{name} ({count}): choose one that is."
             )
-    trainer.policy.encode([example.prompt for example in examples])
+    prompts = [example.prompt for example in examples]
+    if not algorithm.imitates:
+        trainer.policy.encode(prompts)
+        return
+    check_references(examples)
+    trainer.policy.encode_pairs(prompts, [e.reference for e in examples])

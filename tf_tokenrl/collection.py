@@ -1,9 +1,13 @@
 """Sampling a global batch of answers, each replica its share of the rows."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import tensorflow as tf
 
-from tf_tokenrl.flow import Rollout
+from tf_tokenrl.flow import Rollout, Tensor
+from tf_tokenrl.graphs import Graph
+from tf_tokenrl.models.given import Given
 from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.models.sampling import row_seeds
 
@@ -21,51 +25,83 @@ class Collector:
         self.reference = reference
         self.seed = seed
         self.strategy = tf.distribute.get_strategy()
-        self._run = tf.function(
-            self._collect,
-            input_signature=[
-                tf.TensorSpec([None, None], tf.int32),
-                tf.TensorSpec([None, None], tf.bool),
-                tf.TensorSpec([], tf.int64),
-            ],
-        )
+        self._run = Graph(self._collect)
 
     def __call__(
-        self, prompt_ids: np.ndarray, prompt_mask: np.ndarray, step: int
+        self,
+        prompt_ids: np.ndarray,
+        prompt_mask: np.ndarray,
+        step: int,
+        settings: Mapping[str, Tensor] | None = None,
+        given: Given | None = None,
     ) -> Rollout:
         """Answer prompts `[B, P]`; NumPy arrays in and out.
 
         The answers are cut to the longest of them.
+
+        Args:
+            prompt_ids: int32 `[B, P]`, padded on the right.
+            prompt_mask: bool `[B, P]`.
+            step: number of the step.
+            settings: float32 scalars `temperature`, by default the policy's
+                own, where 0 answers greedily, and `uniform`, see `Sampling`.
+            given: how each answer begins, if that is not the policy's choice.
         """
         first = np.int64(step) * len(prompt_ids)
-        rollout = self._run(prompt_ids, prompt_mask, first)
-        longest = max(int(rollout.mask.numpy().any(axis=0).sum()), 1)
+        settings = dict(settings or {})
+        settings.setdefault("temperature", np.float32(self.policy.temperature))
+        rollout = self._run(
+            prompt_ids, prompt_mask, np.asarray(first), settings, given
+        )
+        used = rollout.mask.numpy()
+        if given is not None:
+            places = np.arange(used.shape[1])[None]
+            used = used | (places < given.counts[:, None])
+        longest = max(int(used.any(axis=0).sum()), 1)
         answers = [
             None if x is None else x.numpy()[:, :longest] for x in rollout[2:]
         ]
         return Rollout(prompt_ids, prompt_mask, *answers)
 
-    def _collect(self, prompt_ids, prompt_mask, first) -> Rollout:
+    def _collect(self, ids, mask, first, settings, given) -> Rollout:
         def replica():
-            rows = replica_rows(tf.shape(prompt_ids)[0])
+            rows = replica_rows(tf.shape(ids)[0])
             seeds = row_seeds(
                 self.seed, first + tf.cast(rows[0], tf.int64), tf.size(rows)
             )
-            rollout = self.policy.act(
-                tf.gather(prompt_ids, rows),
-                tf.gather(prompt_mask, rows),
-                seeds,
-            )
+            prompts, present, begun = rows_of((ids, mask, given), rows)
+            sampling = self.policy.sampling._replace(**settings)
+            if begun is None:
+                rollout = self.policy.act(prompts, present, seeds, sampling)
+            else:
+                rollout = self.policy.act_after(
+                    prompts, present, begun, seeds, sampling
+                )
             answers = list(rollout[2:6])
             if self.reference is not None:
-                answers.append(self.reference.score(rollout).log_probs)
+                scored = self.reference.score(rollout, **_scoring(settings))
+                answers.append(scored.log_probs)
             return [join_replicas(x) for x in answers]
 
         answers = self.strategy.run(replica)
         answers = [
             self.strategy.experimental_local_results(x)[0] for x in answers
         ]
-        return Rollout(prompt_ids, prompt_mask, *answers)
+        return Rollout(ids, mask, *answers)
+
+
+def _scoring(settings: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """How sampled tokens are scored; greedy ones at temperature 1."""
+    temperature = settings["temperature"]
+    temperature = tf.where(temperature > 0.0, temperature, 1.0)
+    return {**settings, "temperature": temperature}
+
+
+def rows_of(structure, rows):
+    """Some rows of every tensor that is there."""
+    return tf.nest.map_structure(
+        lambda x: None if x is None else tf.gather(x, rows), structure
+    )
 
 
 def replica_rows(rows: tf.Tensor) -> tf.Tensor:

@@ -57,7 +57,8 @@ def answer(
         rows = order[start : start + batch_size]
         width = int(mask[rows].sum(-1).max())
         seeds = tf.gather(row_seeds(seed, 0, len(examples)), rows)
-        rollout = act(ids[rows, :width], mask[rows, :width], seeds, *sampling)
+        prompts = ids[rows, :width], mask[rows, :width]
+        rollout = act(*prompts, seeds, *sampling[:4])
         parts.append([x.numpy() for x in rollout[2:6]])
     back = np.argsort(order)
     answers = [

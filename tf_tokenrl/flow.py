@@ -101,9 +101,41 @@ class Targets(NamedTuple):
     returns: Tensor
 
 
+class Context(NamedTuple):
+    """What a step knows besides its answers, for algorithms that ask.
+
+    Attributes:
+        greedy_mask: bool `[B, T']`, True where the greedy answers to the same
+            prompts have a token; None where the algorithm needs no greedy
+            answers.
+        greedy_rewards: float32 `[B, T']`, what these tokens earned.
+        memory: the numbers that the algorithm keeps from step to step, None
+            where it keeps none.
+    """
+
+    greedy_mask: Tensor | None = None
+    greedy_rewards: Tensor | None = None
+    memory: dict[str, Tensor] | None = None
+
+
+NO_CONTEXT = Context()
+
+
 class Batch(NamedTuple):
-    """One collected batch, ready to be learned from."""
+    """One collected batch, ready to be learned from.
+
+    Attributes:
+        rollout: what was sampled.
+        rewards: float32 `[B, T]`, what it earned.
+        targets: what the algorithm makes of that.
+        teacher: the reference answers to the same prompts, its mask True on
+            the tokens to be imitated; None where nothing is imitated.
+        settings: float32 scalars by name: the options that follow a schedule,
+            at this step.
+    """
 
     rollout: Rollout
     rewards: Tensor
     targets: Targets
+    teacher: Rollout | None = None
+    settings: dict[str, Tensor] | None = None

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tokenrl import evaluation
-from tf_tokenrl.flow import Example
+from tf_tokenrl.flow import Context, Example
 
 
 def samples(trainer, examples: Sequence[Example]) -> list[dict]:
@@ -34,7 +34,8 @@ def samples(trainer, examples: Sequence[Example]) -> list[dict]:
         rollout = rollout._replace(reference_log_probs=reference)
         kl = rollout.log_probs - reference
     rewards = trainer.reward(examples, answers.responses, rollout)
-    targets = tf.function(trainer.algorithm.targets)(rollout, rewards)
+    context = Context(rollout.mask, rewards, trainer.memory)
+    targets = tf.function(trainer.algorithm.targets)(rollout, rewards, context)
     columns = {
         "reward": rewards,
         "advantage": targets.advantages.numpy(),

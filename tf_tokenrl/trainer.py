@@ -6,21 +6,24 @@ history = trainer.fit(task.examples("train"), steps=200, batch_size=64)
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_tokenrl import checks, evaluation
+from tf_tokenrl import checks, evaluation, lessons
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.collection import Collector
-from tf_tokenrl.flow import Batch, Example, Rollout
+from tf_tokenrl.exploration import SAMPLING, Exploration
+from tf_tokenrl.flow import Batch, Context, Example, Rollout
+from tf_tokenrl.graphs import Graph
 from tf_tokenrl.interrupt import deferred_interrupt
 from tf_tokenrl.learning_rate import LearningRate
+from tf_tokenrl.lessons import Lesson
 from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.rewards import Reward
-from tf_tokenrl.update import Updater, batch_signature
+from tf_tokenrl.update import Updater
 
 
 class Trainer:
@@ -43,6 +46,8 @@ class Trainer:
         accumulation: parts in which the rows of a minibatch are computed;
             the gradient is the same, the memory smaller.
         seed: of sampling and of the order of data.
+        exploration: the distribution that answers are drawn from; by default
+            the policy's own.
 
     Raises:
         TokenRLError: the parts do not fit together.
@@ -58,6 +63,7 @@ class Trainer:
         gradient_clip: float = 1.0,
         accumulation: int = 1,
         seed: int = 0,
+        exploration: Exploration | None = None,
     ):
         checks.check_parts(policy, optimizer, reference)
         self.strategy = tf.distribute.get_strategy()
@@ -68,15 +74,14 @@ class Trainer:
         self.reference = reference
         self.accumulation = accumulation
         self.seed = seed
+        self.exploration = exploration or Exploration()
+        self.memory = algorithm.first_memory()
         self.finished_steps = 0
         with self.strategy.scope():
             self.learning_rate = LearningRate(optimizer)
             optimizer.build(policy.trainable_variables)
         self._collect = Collector(policy, reference, seed)
-        spec = batch_signature(reference is not None)
-        self._targets = tf.function(algorithm.targets).get_concrete_function(
-            spec.rollout, spec.rewards
-        )
+        self._targets = Graph(algorithm.targets)
         self._update = Updater(
             policy, algorithm, optimizer, gradient_clip, accumulation
         )
@@ -153,34 +158,71 @@ class Trainer:
         Returns:
             The batch, and each reward term's `[B, T]`, before its weight.
         """
-        prompts = [example.prompt for example in examples]
-        prompt_ids, prompt_mask = self.policy.encode(prompts)
-        rollout = self._collect(prompt_ids, prompt_mask, step)
-        responses = self.policy.decode(rollout)
-        rewards = np.zeros(rollout.mask.shape, np.float32)
-        terms = {}
-        for name, weight, reward in self.reward.terms():
-            terms[name] = reward(examples, responses, rollout)
-            rewards += np.float32(weight) * terms[name]
-        targets = self._targets(rollout, rewards)
+        prompts = self.policy.encode([example.prompt for example in examples])
+        settings = self._settings(step)
+        lesson = lessons.prepare(self.policy, self.algorithm, examples, step)
+        sampling = {k: settings[k] for k in SAMPLING if k in settings}
+        rollout = self._collect(*prompts, step, sampling, lesson.given)
+        rewards, terms = self._rewarded(examples, rollout, lesson)
+        memory = {k: np.float32(v) for k, v in self.memory.items()}
+        context = Context(memory=memory)
+        if self.algorithm.needs_greedy:
+            mask, earned = self._greedy(examples, prompts, step, lesson)
+            context = Context(mask, earned, memory)
+        targets = self._targets(rollout, rewards, context)
         targets = tf.nest.map_structure(lambda x: x.numpy(), targets)
-        return Batch(rollout, rewards, targets), terms
+        batch = Batch(rollout, rewards, targets, lesson.teacher, settings)
+        return batch, terms
 
     def learn(self, batch: Batch, step: int) -> dict[str, float]:
         """All updates of one batch; returns their mean metrics."""
-        rows = len(batch.rewards)
-        size = rows // self.algorithm.minibatches
-        history = []
-        for epoch in range(self.algorithm.epochs):
-            rng = np.random.default_rng((self.seed, step, epoch))
-            order = rng.permutation(rows)
-            for start in range(0, size * self.algorithm.minibatches, size):
-                history.append(self._update(batch, order[start : start + size]))
-        return {k: float(np.mean([h[k] for h in history])) for k in history[0]}
+        history: list[dict[str, float]] = []
+        for rows in self._minibatches(len(batch.rewards), step):
+            history.append(self._update(batch, rows))
+            if self.algorithm.enough(history[-1]):
+                break
+        self.memory = self.algorithm.remember(self.memory, batch)
+        metrics = {k: [h[k] for h in history] for k in history[0]}
+        means = {k: float(np.mean(v)) for k, v in metrics.items()}
+        return means | {"updates": float(len(history))}
 
     def evaluate(self, examples, metrics, batch_size: int = 64) -> dict:
         """Means and 95% intervals of greedy answers, see `evaluation`."""
         return evaluation.evaluate(self.policy, examples, metrics, batch_size)
+
+    def _settings(self, step: int) -> dict[str, np.float32]:
+        """All numbers that follow a schedule, at a step."""
+        chosen = self.algorithm.settings(step)
+        scheduled = {name: np.float32(value) for name, value in chosen.items()}
+        return scheduled | self.exploration.at(step, self.policy.temperature)
+
+    def _rewarded(self, examples, rollout: Rollout, lesson: Lesson):
+        """Rewards `[B, T]` of the chosen tokens, and each term of them."""
+        seen = lessons.whole(rollout, lesson)
+        responses = self.policy.decode(seen)
+        rewards = np.zeros(rollout.mask.shape, np.float32)
+        terms = {}
+        for name, weight, reward in self.reward.terms():
+            values = reward(examples, responses, seen)
+            terms[name] = np.where(rollout.mask, values, np.float32(0))
+            rewards += np.float32(weight) * terms[name]
+        return rewards, terms
+
+    def _greedy(self, examples, prompts, step: int, lesson: Lesson):
+        """Mask and rewards `[B, T']` of the greedy answers."""
+        greedy = {"temperature": np.float32(0)}
+        ids, mask = prompts
+        rollout = self._collect(ids, mask, step, greedy, lesson.given)
+        return rollout.mask, self._rewarded(examples, rollout, lesson)[0]
+
+    def _minibatches(self, rows: int, step: int) -> Iterator[np.ndarray]:
+        """The rows of each update of a step, in order."""
+        size = rows // self.algorithm.minibatches
+        for epoch in range(self.algorithm.epochs):
+            rng = np.random.default_rng((self.seed, step, epoch))
+            order = rng.permutation(rows)
+            for start in range(0, size * self.algorithm.minibatches, size):
+                yield order[start : start + size]
 
     def _stop(self) -> None:
         self.policy.stop_training = True
@@ -205,6 +247,7 @@ class Trainer:
         logs["length"] = float(tokens / rows)
         logs["stopped"] = float(_stopped(rollout, self.policy.stop_ids).mean())
         logs |= metrics
+        logs |= {k: float(v) for k, v in (batch.settings or {}).items()}
         rate = tf.convert_to_tensor(self.optimizer.learning_rate)
         logs["learning_rate"] = float(rate)
         logs["seconds"] = seconds

@@ -1,29 +1,30 @@
 """One gradient step: the only place where a loss is reduced."""
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_tokenrl.algorithms import Algorithm
-from tf_tokenrl.collection import replica_rows
-from tf_tokenrl.flow import Batch, Rollout, Targets
+from tf_tokenrl.collection import replica_rows, rows_of
+from tf_tokenrl.exploration import SAMPLING
+from tf_tokenrl.flow import Batch
+from tf_tokenrl.graphs import Graph
 from tf_tokenrl.models.policy import Policy
-
-_FLOATS = tf.TensorSpec([None, None], tf.float32)
-_IDS = tf.TensorSpec([None, None], tf.int32)
-_MASK = tf.TensorSpec([None, None], tf.bool)
+from tf_tokenrl.ops.masking import keep_chosen, loss_weights
 
 
 class Updater:
     """Takes gradient steps on minibatches under the current strategy.
 
         loss = sum over all chosen tokens of the global minibatch
-               of the algorithm's loss, divided by their number
+               of the algorithm's loss, times what each token counts
+               [+ the same over the tokens of the teacher's answers, whose
+               loss is their negative log-likelihood]
 
-    The gradient is summed over accumulation steps and replicas, then clipped,
-    then applied: the step does not depend on how the rows were split.
+    The algorithm says what a token counts, see `Algorithm.loss_weights`: by
+    default 1 / the number of tokens. The gradient is summed over accumulation
+    steps and replicas, then clipped, then applied: the step does not depend
+    on how the rows were split.
     """
 
     def __init__(
@@ -40,21 +41,16 @@ class Updater:
         self.gradient_clip = gradient_clip
         self.accumulation = accumulation
         self.strategy = tf.distribute.get_strategy()
-        self._run: dict[bool, Callable] = {}
+        self._run = Graph(self._update)
 
     def __call__(self, batch: Batch, rows: np.ndarray) -> dict[str, float]:
         """Learn from the given rows of a batch; returns mean metrics."""
-        taken = _take(batch, rows)
-        has_reference = batch.rollout.reference_log_probs is not None
-        if has_reference not in self._run:
-            function = tf.function(self._update)
-            self._run[has_reference] = function.get_concrete_function(
-                batch_signature(has_reference)
-            )
-        metrics = self._run[has_reference](taken)
+        metrics = self._run(_take(batch, rows))
         return {name: float(value) for name, value in metrics.items()}
 
     def _update(self, batch: Batch) -> dict[str, tf.Tensor]:
+        targets = self.algorithm.minibatch_targets(batch)
+        batch = batch._replace(targets=targets)
         metrics = self.strategy.run(self._replica, args=(batch,))
         return {
             name: self.strategy.experimental_local_results(value)[0]
@@ -62,12 +58,13 @@ class Updater:
         }
 
     def _replica(self, batch: Batch) -> dict[str, tf.Tensor]:
-        count = tf.reduce_sum(tf.cast(batch.rollout.mask, tf.float32))
+        """One replica's share of a step; `batch` is the global minibatch."""
         rows = replica_rows(tf.shape(batch.rewards)[0])
         parts = tf.reshape(rows, [self.accumulation, -1])
+        weights = self._weights(batch)
         total, gradients = None, None
         for part in range(self.accumulation):
-            metrics, gradient = self._gradients(batch, parts[part], count)
+            metrics, gradient = self._gradients(batch, weights, parts[part])
             if gradients is None:
                 total, gradients = metrics, gradient
             else:
@@ -86,19 +83,43 @@ class Updater:
         self.optimizer.apply([g / replicas for g in gradients])
         return total | {"gradient_norm": norm}
 
-    def _gradients(self, batch: Batch, rows, count):
-        """Summed metrics and gradients of some rows, both over `count`."""
-        batch = _take(batch, rows)
-        mask = batch.rollout.mask
+    def _weights(self, batch: Batch) -> dict[str, tf.Tensor | None]:
+        """What each token counts: in the loss, and in a mean of a metric."""
+        longest = self.policy.max_new_tokens
+        chosen, taught = self.algorithm.loss_weights(batch, longest)
+        weights = {
+            "chosen": chosen,
+            "taught": taught,
+            "mean": loss_weights(batch.rollout.mask, "token", longest),
+            "taught_mean": None,
+        }
+        if batch.teacher is not None:
+            mask = batch.teacher.mask
+            weights["taught_mean"] = loss_weights(mask, "token", longest)
+        return weights
+
+    def _gradients(self, batch: Batch, weights, rows):
+        """Summed metrics and gradients of some rows, as weighted."""
+        batch, weights = _take(batch, rows), rows_of(weights, rows)
+        mask, means = batch.rollout.mask, {}
         variables = [v.value for v in self.policy.trainable_variables]
+        settings = batch.settings or {}
+        settings = {k: settings[k] for k in SAMPLING if k in settings}
         with tf.GradientTape() as tape:
-            scores = self.policy.score(batch.rollout)
-            loss, metrics = self.algorithm.loss(batch, scores)
-            loss = _share(loss, mask, count)
+            scores = self.policy.score(batch.rollout, **settings)
+            per_token, metrics = self.algorithm.loss(batch, scores)
+            loss = _sum(per_token, mask, weights["chosen"])
+            if batch.teacher is not None:
+                nll = -self.policy.score(batch.teacher).log_probs
+                taught = batch.teacher.mask
+                loss += _sum(nll, taught, weights["taught"])
+                mean = _sum(nll, taught, weights["taught_mean"])
+                means["imitation_loss"] = mean
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
-        metrics = {k: _share(v, mask, count) for k, v in metrics.items()}
+        for name, value in metrics.items():
+            means[name] = _sum(value, mask, weights["mean"])
         dense = [tf.convert_to_tensor(g) for g in gradients]
-        return metrics | {"loss": loss}, dense
+        return means | {"loss": loss}, dense
 
     def _sum_over_replicas(self, values):
         if self.strategy.num_replicas_in_sync == 1:
@@ -108,21 +129,10 @@ class Updater:
 
 
 def _take(batch: Batch, rows) -> Batch:
-    """Some rows of a batch; there may be no reference."""
-    return tf.nest.map_structure(
-        lambda x: None if x is None else tf.gather(x, rows), batch
-    )
+    """Some rows of a batch, and the settings, which have no rows."""
+    taken = rows_of(batch._replace(settings=None), rows)
+    return taken._replace(settings=batch.settings)
 
 
-def _share(x: tf.Tensor, mask: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.where(mask, x, 0.0)) / count
-
-
-def batch_signature(has_reference: bool) -> Batch:
-    """What `tf.function` must know of a batch, so that it traces once."""
-    reference = _FLOATS if has_reference else None
-    return Batch(
-        Rollout(_IDS, _MASK, _IDS, _MASK, _FLOATS, _FLOATS, reference),
-        _FLOATS,
-        Targets(_FLOATS, _FLOATS),
-    )
+def _sum(x: tf.Tensor, mask: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(keep_chosen(x, mask) * keep_chosen(weights, mask))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_tokenrl.flow import Batch, Rollout, Scores
+from tf_tokenrl.flow import Batch, Context, Rollout, Scores
 
 MASK = np.array(
     [
@@ -40,10 +40,24 @@ def collect(junk=0.0, columns=5):
     return rollout, rewards, scores
 
 
+def company(rollout) -> Context:
+    """Greedy answers with the masks of the rollout, and a memory."""
+    memory = {"return_sum": np.float32(1.5), "return_weight": np.float32(2)}
+    return Context(rollout.mask, rollout.values, memory)
+
+
+def whole_batch(algorithm, rollout, rewards) -> Batch:
+    """A batch of step 3 whose teacher gave what was sampled."""
+    targets = algorithm.targets(rollout, rewards, company(rollout))
+    settings = algorithm.settings(3)
+    batch = Batch(rollout, rewards, targets, rollout, settings)
+    return batch._replace(targets=algorithm.minibatch_targets(batch))
+
+
 def update(algorithm, rollout, rewards, scores):
     """`(targets, loss, metrics)` of one pass through an algorithm."""
-    targets = algorithm.targets(rollout, rewards)
-    return targets, *algorithm.loss(Batch(rollout, rewards, targets), scores)
+    batch = whole_batch(algorithm, rollout, rewards)
+    return batch.targets, *algorithm.loss(batch, scores)
 
 
 @pytest.fixture
@@ -54,3 +68,8 @@ def make_batch():
 @pytest.fixture
 def learn():
     return update
+
+
+@pytest.fixture
+def complete():
+    return whole_batch

@@ -25,6 +25,22 @@ def test_trace_decay_zero_looks_one_step_ahead(make_batch):
     np.testing.assert_allclose(targets.returns[0, :4], expected, rtol=1e-5)
 
 
+def test_two_steps_ahead_by_hand(make_batch):
+    rollout, rewards, _ = make_batch()
+    algorithm = algorithms.get(
+        "actor_critic", steps=2, discount=0.9, whiten=False
+    )
+    targets = algorithm.targets(rollout, rewards)
+    r, v = rewards[0, :4], rollout.values[0, :4]
+    expected = [
+        r[0] + 0.9 * r[1] + 0.81 * v[2],
+        r[1] + 0.9 * r[2] + 0.81 * v[3],
+        r[2] + 0.9 * r[3],
+        r[3],
+    ]
+    np.testing.assert_allclose(targets.returns[0, :4], expected, rtol=1e-5)
+
+
 def test_loss_is_the_weighted_sum(make_batch, learn):
     algorithm = algorithms.get(
         "actor_critic", value_weight=0.25, entropy_weight=0.01

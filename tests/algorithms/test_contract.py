@@ -1,31 +1,17 @@
 """What every algorithm of the library must do, in every configuration."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_tokenrl import algorithms, catalog
+from tests.variants import NAMES, each_variant
+from tf_tokenrl import algorithms
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Batch, Rollout
-
-NAMES = catalog.names(algorithms)
-VARIANTS = [
-    *((name, {}) for name in NAMES),
-    ("reinforce", {"baseline": "none", "discount": 0.9}),
-    ("reinforce", {"baseline": "leave_one_out", "samples_per_prompt": 2}),
-    ("reinforce", {"baseline": "value", "whiten": True}),
-    ("actor_critic", {"whiten": False, "entropy_weight": 0.1}),
-    ("ppo", {"value_clip": None, "discount": 0.9, "entropy_weight": 0.1}),
-    ("ppo", {"clip": 0.01, "value_clip": 0.01}),
-]
-each_variant = pytest.mark.parametrize(
-    "algorithm",
-    [algorithms.get(name, **options) for name, options in VARIANTS],
-    ids=[f"{name}-{options}" for name, options in VARIANTS],
-)
 
 
 def flat(targets, loss, metrics):
@@ -83,9 +69,9 @@ def test_the_order_of_rows_means_nothing(algorithm, make_batch, learn):
 
 
 @each_variant
-def test_what_was_collected_is_constant(algorithm, make_batch):
+def test_what_was_collected_is_constant(algorithm, make_batch, complete):
     rollout, rewards, scores = make_batch()
-    targets = algorithm.targets(rollout, rewards)
+    targets = complete(algorithm, rollout, rewards).targets
     old = [
         tf.constant(x)
         for x in (rollout.log_probs, rollout.values, *targets, rewards)
@@ -93,13 +79,15 @@ def test_what_was_collected_is_constant(algorithm, make_batch):
     with tf.GradientTape() as tape:
         tape.watch(old)
         past = rollout._replace(log_probs=old[0], values=old[1])
-        batch = Batch(past, old[4], type(targets)(*old[2:4]))
+        made = type(targets)(*old[2:4])
+        batch = Batch(past, old[4], made, settings=algorithm.settings(3))
         loss, _ = algorithm.loss(batch, scores)
     assert tape.gradient(loss, old) == [None] * 5
 
 
-@each_variant
-def test_a_graph_of_unknown_shape_equals_eager(algorithm, make_batch, learn):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_graph_of_unknown_shape_equals_eager(name, make_batch, learn):
+    algorithm = algorithms.get(name)
     batch = make_batch()
     specs = tf.nest.map_structure(
         lambda x: tf.TensorSpec((None, None), tf.as_dtype(x.dtype)), batch
@@ -114,14 +102,16 @@ def test_a_graph_of_unknown_shape_equals_eager(algorithm, make_batch, learn):
 
 
 @each_variant
-def test_returns_stem_from_advantages_before_whitening(algorithm, make_batch):
+def test_returns_stem_from_advantages_before_whitening(
+    algorithm, make_batch, complete
+):
     if not hasattr(algorithm, "whiten"):
         pytest.skip("this algorithm does not whiten")
     rollout, rewards, _ = make_batch()
     plain = dataclasses.replace(algorithm, whiten=False)
     white = dataclasses.replace(algorithm, whiten=True)
-    expected = plain.targets(rollout, rewards)
-    result = white.targets(rollout, rewards)
+    expected = complete(plain, rollout, rewards).targets
+    result = complete(white, rollout, rewards).targets
     np.testing.assert_allclose(result.returns, expected.returns)
     chosen = result.advantages.numpy()[rollout.mask]
     np.testing.assert_allclose(chosen.mean(), 0, atol=1e-6)
@@ -139,12 +129,61 @@ def test_metrics_that_cannot_be_negative_are_not(algorithm, make_batch, learn):
 
 
 @each_variant
+def test_what_tokens_count_adds_up_and_masked_slots_count_nothing(
+    algorithm, make_batch, complete
+):
+    def weights(junk=0.0, columns=5):
+        rollout, rewards, _ = make_batch(junk, columns)
+        batch = complete(algorithm, rollout, rewards)
+        return algorithm.loss_weights(batch, longest=5)
+
+    found = [w.numpy() for w in weights() if w is not None]
+    if getattr(algorithm, "normalization", "token") != "constant":
+        assert sum(w.sum() for w in found) == pytest.approx(1)
+    wide = [w.numpy() for w in weights(np.nan, 12) if w is not None]
+    mask = make_batch()[0].mask
+    for narrow, padded in zip(found, wide, strict=True):
+        assert not narrow[~mask].any() and (narrow[mask] > 0).all()
+        np.testing.assert_allclose(padded[:, :5], narrow, rtol=1e-6)
+        assert not padded[:, 5:].any()
+
+
+@each_variant
+def test_scores_may_be_half_precision(algorithm, make_batch, learn):
+    """What is computed from them is float32, close to the exact."""
+    rollout, rewards, scores = make_batch()
+    half = tf.nest.map_structure(lambda x: tf.cast(x, tf.bfloat16), scores)
+    exact = flat(*learn(algorithm, rollout, rewards, scores))
+    for near, far in zip(
+        flat(*learn(algorithm, rollout, rewards, half)), exact, strict=True
+    ):
+        assert near.dtype == tf.float32
+        np.testing.assert_allclose(near, far, atol=0.1)
+
+
+@each_variant
 def test_the_constructor_is_the_configuration(algorithm):
-    options = dataclasses.asdict(algorithm)
+    options = {
+        field.name: getattr(algorithm, field.name)
+        for field in dataclasses.fields(algorithm)
+    }
     name = type(algorithm).__module__.rpartition(".")[2]
     assert algorithms.get(name, **options) == algorithm
     for option, value in options.items():
         assert f"{option}={value!r}" in repr(algorithm)
+    written = ", ".join(f"{k}={v!r}" for k, v in options.items())
+    assert algorithms.parse(f"{name}({written})") == algorithm
+
+
+@each_variant
+def test_memory_survives_a_checkpoint(algorithm, make_batch, complete):
+    """It is numbers that JSON keeps to the last bit."""
+    memory = algorithm.first_memory()
+    rollout, rewards, _ = make_batch()
+    for _ in range(3):
+        batch = complete(algorithm, rollout, rewards)
+        memory = algorithm.remember(memory, batch)
+    assert json.loads(json.dumps(memory)) == memory
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tf_tokenrl import algorithms
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Batch
 
 
 def gradients(algorithm, learn, rollout, rewards, scores):
@@ -75,9 +76,38 @@ def test_without_value_clip_the_value_loss_is_plain(make_batch, learn):
     assert not metrics["value_clipped"].numpy().any()
 
 
+def test_enough_is_one_and_a_half_times_the_target():
+    algorithm = algorithms.get("ppo", target_kl=0.02)
+    assert not algorithm.enough({"approximate_kl": 0.0299})
+    assert algorithm.enough({"approximate_kl": 0.0301})
+    assert not algorithms.get("ppo").enough({"approximate_kl": 1e9})
+
+
+def test_each_minibatch_is_whitened_alone(make_batch):
+    rollout, rewards, _ = make_batch()
+    algorithm = algorithms.get("ppo", whiten="minibatch")
+    plain = algorithms.get("ppo", whiten=False).targets(rollout, rewards)
+    targets = algorithm.targets(rollout, rewards)
+    np.testing.assert_array_equal(targets.advantages, plain.advantages)
+    batch = Batch(rollout, rewards, targets)
+    half = tf.nest.map_structure(lambda x: None if x is None else x[:2], batch)
+    found = algorithm.minibatch_targets(half)
+    chosen = found.advantages.numpy()[rollout.mask[:2]]
+    np.testing.assert_allclose(chosen.mean(), 0, atol=1e-6)
+    np.testing.assert_allclose(chosen.std(), 1, rtol=1e-5)
+    np.testing.assert_array_equal(found.returns, plain.returns[:2])
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("clip", -0.1), ("value_clip", -1), ("epochs", 0), ("minibatches", 1.5)],
+    [
+        ("target_kl", -1),
+        ("whiten", "epoch"),
+        ("clip", -0.1),
+        ("value_clip", -1),
+        ("epochs", 0),
+        ("minibatches", 1.5),
+    ],
 )
 def test_impossible_options_are_named(option, value):
     with pytest.raises(TokenRLError, match=f"Ppo: {option}"):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tf_tokenrl import algorithms
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Batch, Context
 
 
 def leave_one_out(**options):
@@ -56,6 +57,63 @@ def test_rewards_along_the_way_are_compared_at_the_same_position(make_batch):
     np.testing.assert_array_equal(targets.returns[1], [2, 1, 0, 0, 0])
     np.testing.assert_array_equal(targets.advantages[0], [2, 2, 1, 0, 0])
     np.testing.assert_array_equal(targets.advantages[1], [-2, -2, 0, 0, 0])
+
+
+def test_the_moving_mean_is_that_of_past_steps(make_batch):
+    """Mean returns 1, 4 and 2 with decay 0.5, by hand.
+
+    b = (0.25 * 1 + 0.5 * 4 + 2) / (0.25 + 0.5 + 1)
+    """
+    algorithm = algorithms.get("reinforce", baseline="moving_mean", decay=0.5)
+    rollout, _, _ = make_batch()
+    memory = algorithm.first_memory()
+    baselines = []
+    for worth in (1.0, 4.0, 2.0, 7.0):
+        rewards = at_the_end(rollout.mask, [worth] * 4)
+        context = Context(memory=memory)
+        targets = algorithm.targets(rollout, rewards, context)
+        gap = (targets.returns - targets.advantages).numpy()[rollout.mask]
+        np.testing.assert_allclose(gap, gap[0], rtol=1e-6)
+        baselines.append(gap[0])
+        memory = algorithm.remember(memory, Batch(rollout, rewards, targets))
+    expected = [0, 1, 4.5 / 1.5, 4.25 / 1.75]
+    np.testing.assert_allclose(baselines, expected, rtol=1e-6)
+
+
+def test_self_critical_takes_off_what_the_greedy_answer_earned(make_batch):
+    """One score per text: the published form, for all tokens alike."""
+    rollout, _, _ = make_batch()
+    scores = np.array([0.7, -1.9, 0.25, 3.0], np.float32)
+    greedy = np.array([0.5, 1.0, 0.0, -2.0], np.float32)
+    short = np.ones((4, 2), bool)
+    context = Context(short, at_the_end(short, greedy))
+    targets = algorithms.get("reinforce", baseline="self_critical").targets(
+        rollout, at_the_end(rollout.mask, scores), context
+    )
+    expected = np.where(rollout.mask, (scores - greedy)[:, None], 0)
+    np.testing.assert_allclose(targets.advantages, expected, rtol=1e-6)
+
+
+def test_self_critical_compares_rewards_along_the_way_by_position(make_batch):
+    rollout, _, _ = make_batch()
+    rewards = np.where(rollout.mask, 1.0, np.nan).astype(np.float32)
+    longer = np.arange(7)[None] < np.array([6, 1, 2, 7])[:, None]
+    context = Context(longer, longer.astype(np.float32))
+    targets = algorithms.get("reinforce", baseline="self_critical").targets(
+        rollout, rewards, context
+    )
+    found = targets.advantages.numpy()
+    np.testing.assert_array_equal(found[0], [4 - 6, 3 - 5, 2 - 4, 1 - 3, 0])
+    np.testing.assert_array_equal(found[1], [2 - 1, 1 - 1, 0, 0, 0])
+    np.testing.assert_array_equal(found[3], [-2, -2, -2, -2, -2])
+
+
+def test_self_critical_without_greedy_answers_says_so(make_batch):
+    rollout, rewards, _ = make_batch()
+    with pytest.raises(TokenRLError, match="greedy answers"):
+        algorithms.get("reinforce", baseline="self_critical").targets(
+            rollout, rewards
+        )
 
 
 def test_the_whole_batch_as_one_group_is_the_mean(make_batch):

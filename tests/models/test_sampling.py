@@ -5,7 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tf_tokenrl.models.sampling import Sampling, draw, row_seeds, uniforms
+from tf_tokenrl.models.sampling import (
+    Sampling,
+    draw,
+    mix_uniform,
+    row_seeds,
+    uniforms,
+)
 
 BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 SIZES = st.sampled_from([2, 7, 255, 256, 257, 300, 512, 600])
@@ -15,11 +21,13 @@ SETTINGS = [
     dict(temperature=2.0, top_k=20),
     dict(top_p=0.6),
     dict(temperature=0.7, top_k=40, top_p=0.8),
+    dict(uniform=0.3),
+    dict(temperature=0.5, uniform=0.1),
     dict(top_k=1),
 ]
 
 
-def distribution(logits, temperature=1.0, top_k=0, top_p=1.0):
+def distribution(logits, temperature=1.0, top_k=0, top_p=1.0, uniform=0.0):
     """What one row is drawn from, in float64 and with nothing clever."""
     scaled = logits.astype(np.float64) / temperature
     weights = np.exp(scaled - scaled.max())
@@ -30,7 +38,7 @@ def distribution(logits, temperature=1.0, top_k=0, top_p=1.0):
     reached[0] = True
     cut = np.zeros_like(weights)
     cut[kept[reached]] = weights[kept[reached]]
-    return cut / cut.sum()
+    return (1 - uniform) * cut / cut.sum() + uniform / len(cut)
 
 
 def sampling(rows, **options):
@@ -168,6 +176,7 @@ def test_rows_are_independent():
         rng.choice([0, 5], rows),
         rng.choice([0.5, 1.0], rows),
         4,
+        rng.choice([0.0, 0.3], rows),
     ).per_row(rows)
     ids, log_probs = drawn(logits, noise, given)
     for row in range(rows):
@@ -193,3 +202,24 @@ def test_noise_is_a_function_of_the_rows_own_seed():
     assert noise.min() >= 0 and noise.max() < 1
     np.testing.assert_array_equal(uniforms(seeds[5:6], 50)[0], noise[5])
     assert stats.kstest(noise.ravel(), "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-3, 0.3])
+def test_mixed_log_probs_and_their_gradients(share):
+    """Against float64, down to probabilities that float32 cannot hold."""
+    log_probs = tf.constant([-0.1, -3.0, -60.0, -200.0])
+    with tf.GradientTape() as tape:
+        tape.watch(log_probs)
+        mixed = mix_uniform(log_probs, share, 50)
+    exact = np.exp(log_probs.numpy().astype(np.float64))
+    both = (1 - share) * exact + share / 50
+    np.testing.assert_allclose(mixed, np.log(both), rtol=1e-6)
+    slope = (1 - share) * exact / both
+    found = tape.gradient(mixed, log_probs)
+    np.testing.assert_allclose(found, slope, rtol=1e-5, atol=1e-30)
+
+
+def test_a_mixture_is_a_distribution():
+    log_probs = tf.nn.log_softmax(tf.random.stateless_normal([3, 40], [1, 2]))
+    total = tf.reduce_sum(tf.exp(mix_uniform(log_probs, 0.2, 40)), axis=-1)
+    np.testing.assert_allclose(total, 1, rtol=1e-5)

@@ -54,6 +54,17 @@ def test_clipped_surrogate_by_sign_and_side(
     )
 
 
+@pytest.mark.parametrize(
+    ("advantage", "ratio", "expected"),
+    [(2.0, 1.25, -2.5), (2.0, 1.5, -2.6), (-2.0, 0.85, 1.8), (-2.0, 1.5, 3.0)],
+)
+def test_the_two_bounds_of_the_ratio_may_differ(advantage, ratio, expected):
+    loss, _ = losses.clipped_surrogate_loss(
+        one(np.log(ratio)), one(0.0), one(advantage), YES, 0.1, clip_high=0.3
+    )
+    np.testing.assert_allclose(loss, [[expected]], rtol=1e-6)
+
+
 def test_at_ratio_one_the_surrogate_is_the_policy_gradient():
     log_probs = tf.constant([[-0.3, -1.7, -4.0]])
     advantages = tf.constant([[1.0, -2.0, 0.3]])

@@ -100,3 +100,26 @@ def test_shapes_must_agree_and_have_two_axes():
         masking.check_shapes(tf.zeros((2, 3)), tf.zeros((2, 1)))
     with pytest.raises(ValueError):
         masking.check_shapes(tf.zeros(3))
+
+
+MASK = np.array([[True, True, False], [False] * 3, [False, True, False]])
+
+
+@pytest.mark.parametrize(
+    ("normalization", "expected"),
+    [
+        ("token", [[1 / 3, 1 / 3, 0], [0] * 3, [0, 1 / 3, 0]]),
+        ("sequence", [[1 / 4, 1 / 4, 0], [0] * 3, [0, 1 / 2, 0]]),
+        ("constant", [[1 / 20, 1 / 20, 0], [0] * 3, [0, 1 / 20, 0]]),
+    ],
+)
+def test_what_a_token_counts(normalization, expected):
+    """A row without a token is no row."""
+    found = masking.loss_weights(MASK, normalization, longest=10)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("normalization", ["token", "sequence", "constant"])
+def test_no_token_counts_where_there_is_none(normalization):
+    found = masking.loss_weights(np.zeros((2, 3), bool), normalization, 10)
+    assert not found.numpy().any()

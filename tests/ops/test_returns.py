@@ -13,6 +13,7 @@ from tf_tokenrl.ops import returns
 from tf_tokenrl.ops.returns import (
     discounted_returns,
     generalized_advantage_estimation,
+    n_step_advantages,
 )
 
 NAN = float("nan")
@@ -93,6 +94,43 @@ def test_returns_equal_the_sum(case):
         rewards,
     )
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 12])
+def test_n_steps_equal_the_sum(case, steps):
+    rewards, values, mask, _ = case
+
+    def one_row(row, r, v):
+        v = [*v, *[0] * steps]
+        r = [*r, *[0] * steps]
+        return [
+            sum(0.9**i * r[t + i] for i in range(steps))
+            + 0.9**steps * v[t + steps]
+            - v[t]
+            for t in range(len(r) - steps)
+        ]
+
+    result = n_step_advantages(
+        np.where(mask, rewards, NAN),
+        np.where(mask, values, NAN),
+        mask,
+        0.9,
+        steps,
+    )
+    expected = row_by_row(one_row, mask, rewards, values)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_one_step_and_all_steps_are_the_ends_of_the_trace(case):
+    rewards, values, mask, _ = case
+    for steps, decay in ((1, 0.0), (9, 1.0)):
+        np.testing.assert_allclose(
+            n_step_advantages(rewards, values, mask, 0.97, steps),
+            generalized_advantage_estimation(
+                rewards, values, mask, 0.97, decay
+            ),
+            atol=1e-5,
+        )
 
 
 def test_trace_decay_one_gives_return_minus_value(case):

@@ -2,10 +2,19 @@
 
 import dataclasses
 
-from tf_tokenrl.algorithms.base import Algorithm, critic_targets
-from tf_tokenrl.flow import Batch, Rollout, Scores, Targets, Tensor
+from tf_tokenrl.algorithms.base import Algorithm, critic_targets, whitened
+from tf_tokenrl.flow import (
+    NO_CONTEXT,
+    Batch,
+    Context,
+    Rollout,
+    Scores,
+    Targets,
+    Tensor,
+)
 from tf_tokenrl.ops.losses import policy_gradient_loss, value_loss
 from tf_tokenrl.ops.masking import keep_chosen
+from tf_tokenrl.schedules import Schedule
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,13 +24,15 @@ class ActorCritic(Algorithm):
         loss_t = -A_t log p(a_t) + value_weight * (V_t - G_t)^2 / 2
                  - entropy_weight * H_t
 
-    with A by generalised advantage estimation and G = A + V.
+    with A by generalised advantage estimation, or from the rewards of the
+    next n tokens and the critic's value after them, and G = A + V.
 
     Attributes:
         discount: gamma.
         trace_decay: lambda; 0 trusts the critic, 1 the sampled return.
+        steps: n, which then replaces `trace_decay`; None does not.
         value_weight: weight of the critic's loss.
-        entropy_weight: weight of the entropy bonus, per nat.
+        entropy_weight: weight of the entropy bonus, per nat, or a schedule.
         whiten: bring the advantages of a batch to mean 0 and variance 1.
         samples_per_prompt: adjacent rows that answer one prompt; above 1
             their advantages are taken against each other, see
@@ -33,26 +44,33 @@ class ActorCritic(Algorithm):
 
     discount: float = 1.0
     trace_decay: float = 0.95
+    steps: int | None = None
     value_weight: float = 0.5
-    entropy_weight: float = 0.0
+    entropy_weight: float | Schedule = 0.0
     whiten: bool = True
     samples_per_prompt: int = 1
 
     def __post_init__(self):
         self._check_numbers(0, 1, "discount", "trace_decay")
-        self._check_numbers(0, float("inf"), "value_weight", "entropy_weight")
+        self._check_numbers(0, float("inf"), "value_weight")
+        self._check_scheduled(0, float("inf"), "entropy_weight")
         self._check_counts("samples_per_prompt")
+        if self.steps is not None:
+            self._check_counts("steps")
 
-    def targets(self, rollout: Rollout, rewards: Tensor) -> Targets:
+    def targets(
+        self, rollout: Rollout, rewards: Tensor, context: Context = NO_CONTEXT
+    ) -> Targets:
         """See `Algorithm.targets`."""
-        return critic_targets(
+        targets = critic_targets(
             rollout,
             rewards,
             self.discount,
             self.trace_decay,
-            self.whiten,
             self.samples_per_prompt,
+            self.steps,
         )
+        return whitened(targets, rollout.mask) if self.whiten else targets
 
     def loss(
         self, batch: Batch, scores: Scores
@@ -70,4 +88,4 @@ class ActorCritic(Algorithm):
             "value_loss": value,
             "entropy": entropy,
         }
-        return self._with_entropy_bonus(loss, entropy), metrics
+        return self._with_entropy_bonus(loss, entropy, batch), metrics

@@ -1,13 +1,26 @@
 """Proximal policy optimisation: several careful updates per batch."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import tensorflow as tf
 
-from tf_tokenrl.algorithms.base import Algorithm, critic_targets
-from tf_tokenrl.flow import Batch, Rollout, Scores, Targets, Tensor
+from tf_tokenrl.algorithms.base import Algorithm, critic_targets, whitened
+from tf_tokenrl.flow import (
+    NO_CONTEXT,
+    Batch,
+    Context,
+    Rollout,
+    Scores,
+    Targets,
+    Tensor,
+)
 from tf_tokenrl.ops import kl, losses
 from tf_tokenrl.ops.masking import keep_chosen
+from tf_tokenrl.schedules import Schedule
+
+KL_TOLERANCE = 1.5
+WHITENINGS = (True, False, "minibatch")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,8 +41,12 @@ class Ppo(Algorithm):
         epochs: passes over each batch.
         minibatches: updates per pass.
         value_weight: weight of the critic's loss.
-        entropy_weight: weight of the entropy bonus, per nat.
-        whiten: bring the advantages of a batch to mean 0 and variance 1.
+        entropy_weight: weight of the entropy bonus, per nat, or a schedule.
+        whiten: True brings the advantages of a batch to mean 0 and variance
+            1, once; "minibatch" those of each minibatch anew.
+        target_kl: the remaining updates of a batch are left out once
+            `approximate_kl` exceeds 1.5 times this, in nats per token; None
+            never leaves any out.
         samples_per_prompt: adjacent rows that answer one prompt; above 1
             their advantages are taken against each other, see
             `critic_targets`.
@@ -39,9 +56,10 @@ class Ppo(Algorithm):
     Models from Human Preferences".
 
     Note:
-        Advantages are whitened once over the whole batch, not per minibatch.
         `approximate_kl` estimates KL(old || new) with k3; the first update
-        of a batch sees 0.
+        of a batch sees 0. It is measured before the update that reports it,
+        and that update is still taken; Stable-Baselines3, whose 1.5 this is,
+        throws it away.
     """
 
     clip: float = 0.2
@@ -51,27 +69,47 @@ class Ppo(Algorithm):
     epochs: int = 4
     minibatches: int = 1
     value_weight: float = 0.1
-    entropy_weight: float = 0.0
-    whiten: bool = True
+    entropy_weight: float | Schedule = 0.0
+    whiten: bool | str = True
+    target_kl: float | None = None
     samples_per_prompt: int = 1
 
     def __post_init__(self):
         self._check_numbers(0, 1, "clip", "discount", "trace_decay")
-        self._check_numbers(0, float("inf"), "value_weight", "entropy_weight")
+        self._check_numbers(0, float("inf"), "value_weight")
+        self._check_scheduled(0, float("inf"), "entropy_weight")
         self._check_counts("epochs", "minibatches", "samples_per_prompt")
-        if self.value_clip is not None:
-            self._check_numbers(0, float("inf"), "value_clip")
+        self._check_choice("whiten", WHITENINGS)
+        for option in ("value_clip", "target_kl"):
+            if getattr(self, option) is not None:
+                self._check_numbers(0, float("inf"), option)
 
-    def targets(self, rollout: Rollout, rewards: Tensor) -> Targets:
+    def targets(
+        self, rollout: Rollout, rewards: Tensor, context: Context = NO_CONTEXT
+    ) -> Targets:
         """See `Algorithm.targets`."""
-        return critic_targets(
+        targets = critic_targets(
             rollout,
             rewards,
             self.discount,
             self.trace_decay,
-            self.whiten,
             self.samples_per_prompt,
         )
+        if self.whiten and self.whiten != "minibatch":
+            return whitened(targets, rollout.mask)
+        return targets
+
+    def minibatch_targets(self, batch: Batch) -> Targets:
+        """See `Algorithm.minibatch_targets`."""
+        if self.whiten == "minibatch":
+            return whitened(batch.targets, batch.rollout.mask)
+        return batch.targets
+
+    def enough(self, metrics: Mapping[str, float]) -> bool:
+        """See `Algorithm.enough`."""
+        if self.target_kl is None:
+            return False
+        return metrics["approximate_kl"] > KL_TOLERANCE * self.target_kl
 
     def loss(
         self, batch: Batch, scores: Scores
@@ -97,7 +135,7 @@ class Ppo(Algorithm):
             "ratio_clipped": ratio_clipped,
             "value_clipped": value_clipped,
         }
-        return self._with_entropy_bonus(loss, entropy), metrics
+        return self._with_entropy_bonus(loss, entropy, batch), metrics
 
     def _value_loss(
         self, batch: Batch, scores: Scores

@@ -15,10 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.flow import Response, Rollout, Scores
+from tf_tokenrl.flow import Response, Rollout, Scores, Tensor
 from tf_tokenrl.models.decoding import Decoded, decode
 from tf_tokenrl.models.export import export
-from tf_tokenrl.models.sampling import Sampling
+from tf_tokenrl.models.given import Given, join_given, place_after
+from tf_tokenrl.models.sampling import Sampling, mix_uniform
 from tf_tokenrl.models.text import TextCodec
 from tf_tokenrl.ops import categorical
 
@@ -181,13 +182,44 @@ class Policy(keras.Model):
             answers.values,
         )
 
+    def act_after(
+        self,
+        prompt_ids: tf.Tensor,
+        prompt_mask: tf.Tensor,
+        given: Given,
+        seeds: tf.Tensor,
+        sampling: Sampling | None = None,
+    ) -> Rollout:
+        """Sample the rest of answers whose first tokens are given.
+
+        Args:
+            prompt_ids: int32 `[B, P]`, padded on the right.
+            prompt_mask: bool `[B, P]`.
+            given: the first tokens of each answer.
+            seeds: int64 `[B, 2]`, as for `act`.
+            sampling: as for `act`; the limit is that of the whole answer.
+
+        Returns:
+            A `Rollout` of whole answers `[B, T]`. The given tokens stand in
+            `actions` with the mask False; log-probs and values there are 0.
+        """
+        sampling = sampling or self.sampling
+        left = tf.maximum(sampling.max_new_tokens - given.counts, 0)
+        left = tf.where(given.ended, 0, left)
+        ids, mask = join_given(prompt_ids, prompt_mask, given)
+        rest = self.act(
+            ids, mask, seeds, sampling._replace(max_new_tokens=left)
+        )
+        return Rollout(prompt_ids, prompt_mask, *place_after(given, rest[2:6]))
+
     # Scoring.
 
     def call(
         self,
         inputs: dict,
         training: bool = False,
-        temperature: float | None = None,
+        temperature: Tensor | None = None,
+        uniform: Tensor | None = None,
     ) -> dict:
         """Log-probs, values and entropy `[B, T]` of the actions given.
 
@@ -199,11 +231,19 @@ class Policy(keras.Model):
             training: ignored, so that dropout never makes the ratio of new
                 to old probabilities differ from 1 by itself.
             temperature: of the distributions; by default the policy's own.
+            uniform: share of the uniform distribution mixed in; None mixes
+                nothing, see `Sampling`.
         """
         hidden = self._hidden_before_actions(inputs)
         chosen = tf.where(inputs["mask"])  # only these need the output layer
         logits = self.logits(tf.gather_nd(hidden, chosen))
-        temperature = temperature or self.temperature
+        if temperature is None:
+            temperature = self.temperature
+        if uniform is not None:
+            logits = tf.cast(logits, tf.float32) / temperature
+            log_probs = tf.nn.log_softmax(logits)
+            logits = mix_uniform(log_probs, uniform, tf.shape(logits)[-1])
+            temperature = 1.0
         actions = tf.gather_nd(tf.cast(inputs["actions"], tf.int32), chosen)
 
         def placed(values):
@@ -219,13 +259,17 @@ class Policy(keras.Model):
         }
 
     def score(
-        self, rollout: Rollout, temperature: float | None = None
+        self,
+        rollout: Rollout,
+        temperature: Tensor | None = None,
+        uniform: Tensor | None = None,
     ) -> Scores:
         """`Scores` of a rollout's actions, with gradients.
 
         Args:
             rollout: whose prompts, actions and mask count.
             temperature: of the distributions; by default the policy's own.
+            uniform: share of the uniform distribution mixed in, see `call`.
         """
         scores = self(
             {
@@ -235,6 +279,7 @@ class Policy(keras.Model):
                 "mask": rollout.mask,
             },
             temperature=temperature,
+            uniform=uniform,
         )
         return Scores(scores["log_probs"], scores["values"], scores["entropy"])
 

@@ -19,12 +19,15 @@ class Sampling(NamedTuple):
             reaches p (the token that crosses p is kept); 1 keeps all.
         max_new_tokens: the most tokens an answer may have, its stop token
             included.
+        uniform: share of the uniform distribution over the whole vocabulary
+            that is mixed in last, from 0 to 1; greedy rows leave it out.
     """
 
     temperature: Tensor = 1.0
     top_k: Tensor = 0
     top_p: Tensor = 1.0
     max_new_tokens: Tensor = 32
+    uniform: Tensor = 0.0
 
     @property
     def truncates(self) -> bool:
@@ -42,6 +45,9 @@ class Sampling(NamedTuple):
             spread(self.top_k, tf.int32),
             spread(self.top_p, tf.float32),
             spread(self.max_new_tokens, tf.int32),
+            self.uniform
+            if _is_zero(self.uniform)
+            else spread(self.uniform, tf.float32),
         )
 
 
@@ -86,7 +92,7 @@ def draw(
     Returns:
         ids: int32 `[B]`.
         log_probs: float32 `[B]`, nats, under exactly the distribution drawn
-            from: after temperature, top-k and top-p. A greedy row
+            from: after temperature, top-k, top-p and mixing. A greedy row
             (temperature 0) reports the log-prob of its token at
             temperature 1 over the whole vocabulary.
     """
@@ -102,11 +108,29 @@ def draw(
         lambda: logits,
     )
     weights = tf.exp(logits)
+    if not _is_zero(sampling.uniform):
+        share = tf.where(greedy, 0.0, sampling.uniform)[:, None]
+        mean = tf.reduce_mean(weights, axis=-1, keepdims=True)
+        weights = (1.0 - share) * weights + share * mean
     sampled, total = _invert(weights, noise)
     best = tf.argmax(logits, axis=-1, output_type=tf.int32)
     ids = tf.where(greedy, best, sampled)
     chosen = tf.gather(weights, ids, batch_dims=1)
     return ids, tf.math.log(chosen) - tf.math.log(total)
+
+
+def mix_uniform(log_probs: Tensor, share: Tensor, size: Tensor) -> Tensor:
+    """log((1 - share) p + share / size), elementwise, nats.
+
+    The log-probs of a distribution over `size` tokens after `share` of the
+    uniform one has been mixed in: what `draw` draws from. With share 0 this
+    is `log_probs`, and so is its gradient, however small p is.
+    """
+    share = tf.cast(share, tf.float32)
+    own = tf.math.log1p(-share) + log_probs
+    other = tf.math.log(share) - tf.math.log(tf.cast(size, tf.float32))
+    high, low = tf.maximum(own, other), tf.minimum(own, other)
+    return high + tf.math.log1p(tf.exp(low - high))
 
 
 def truncate(logits: tf.Tensor, sampling: Sampling) -> tf.Tensor:
@@ -150,3 +174,8 @@ def _first_above(weights: tf.Tensor, noise: tf.Tensor):
     below = cumulative <= (noise * total)[:, None]
     below &= cumulative < total[:, None]
     return tf.reduce_sum(tf.cast(below, tf.int32), axis=-1), total
+
+
+def _is_zero(share: Tensor) -> bool:
+    """True for the plain number 0, for which nothing need be computed."""
+    return isinstance(share, float | int) and not share

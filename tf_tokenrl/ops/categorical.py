@@ -6,7 +6,7 @@ from tf_tokenrl.flow import Tensor
 
 
 def log_probs(
-    logits: Tensor, actions: Tensor, temperature: float = 1.0
+    logits: Tensor, actions: Tensor, temperature: Tensor = 1.0
 ) -> Tensor:
     """Log-probability of each action, nats.
 
@@ -46,7 +46,7 @@ def log_probs(
     return chosen(tf.cast(logits, tf.float32))
 
 
-def entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
+def entropy(logits: Tensor, temperature: Tensor = 1.0) -> Tensor:
     """Entropy of each distribution, nats.
 
         H = log Z - sum_v p_v l_v / temperature
@@ -63,7 +63,7 @@ def entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
     return tf.math.log(total) - tf.reduce_sum(weights * scaled, -1) / total
 
 
-def _softmax_parts(logits: Tensor, temperature: float):
+def _softmax_parts(logits: Tensor, temperature: Tensor):
     """Logits less their maximum, their exponentials, and the sum of those."""
     highest = tf.stop_gradient(tf.reduce_max(logits, axis=-1, keepdims=True))
     scaled = (logits - highest) / temperature

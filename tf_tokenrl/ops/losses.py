@@ -40,10 +40,11 @@ def clipped_surrogate_loss(
     advantages: Tensor,
     mask: Tensor,
     clip: float,
+    clip_high: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The policy loss of proximal policy optimisation.
 
-        max(-A r, -A clip(r, 1 - clip, 1 + clip)),   r = p_new / p_old
+        max(-A r, -A clip(r, 1 - clip, 1 + clip_high)),   r = p_new / p_old
 
     Args:
         log_probs: of the policy now, in nats.
@@ -51,12 +52,13 @@ def clipped_surrogate_loss(
         advantages: in units of the return, usually whitened.
         mask: True where an action was chosen.
         clip: how far the ratio may usefully move from 1.
+        clip_high: the same upwards, if it differs.
 
     Returns:
         The loss, and 1.0 where clipping took the gradient away, else 0.0.
 
     Source: Schulman et al. (2017), "Proximal Policy Optimization Algorithms",
-    eq. 7, with the sign of a loss.
+    eq. 7, with the sign of a loss; two bounds: Yu et al. (2025), "DAPO".
 
     Note:
         The log-ratio is capped at +-20 as in verl, so that a ratio which only
@@ -71,7 +73,8 @@ def clipped_surrogate_loss(
     )
     ratio = tf.exp(bounded)
     free = -advantages * ratio
-    bound = -advantages * tf.clip_by_value(ratio, 1.0 - clip, 1.0 + clip)
+    highest = 1.0 + (clip if clip_high is None else clip_high)
+    bound = -advantages * tf.clip_by_value(ratio, 1.0 - clip, highest)
     return tf.maximum(free, bound), tf.cast(bound > free, tf.float32)
 
 

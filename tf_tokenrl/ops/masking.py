@@ -82,3 +82,34 @@ def masked_whiten(
         variance *= count / tf.maximum(count - 1.0, 1.0)
     whitened = centred * tf.math.rsqrt(variance + VARIANCE_FLOOR)
     return whitened if shift_mean else keep_chosen(whitened + mean, mask)
+
+
+def loss_weights(mask: Tensor, normalization: str, longest: int) -> Tensor:
+    """What each token's loss counts in the loss of a global minibatch.
+
+        "token":     1 / tokens of the minibatch
+        "sequence":  1 / (tokens of the row * rows)
+        "constant":  1 / (longest * rows)
+
+    Args:
+        mask: bool `[B, T]` of the whole global minibatch.
+        normalization: which; "token" gives each token the same say,
+            "sequence" each row, and "constant" each token whatever the
+            lengths of this minibatch.
+        longest: the most tokens a row may have.
+
+    Returns:
+        float32 `[B, T]`, 0 in masked slots. Rows without a token do not
+        count as rows.
+
+    Source: "token": Yu et al. (2025), "DAPO", eq. 8; "sequence": Shao et al.
+    (2024), "DeepSeekMath", eq. 3; "constant": Liu et al. (2025),
+    "Understanding R1-Zero-Like Training", section 3.2.
+    """
+    chosen = tf.cast(mask, tf.float32)
+    lengths = tf.reduce_sum(chosen, axis=1, keepdims=True)
+    if normalization == "token":
+        return tf.math.divide_no_nan(chosen, tf.reduce_sum(lengths))
+    rows = tf.reduce_sum(tf.cast(lengths > 0, tf.float32))
+    size = lengths if normalization == "sequence" else float(longest)
+    return tf.math.divide_no_nan(chosen, size * rows)

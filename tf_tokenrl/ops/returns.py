@@ -86,6 +86,52 @@ def generalized_advantage_estimation(
     return keep_chosen(_recur(errors, decays, tf.zeros_like(end)), mask)
 
 
+def n_step_advantages(
+    rewards: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    discount: float,
+    steps: int,
+) -> Tensor:
+    """The rewards of the next n tokens, then the critic's word for the rest.
+
+        A_t = sum_{i<n} discount^i r_{t+i} + discount^n V_{t+n} - V_t
+
+    where `t + i` counts chosen positions; beyond the last both r and V are 0.
+
+    Args:
+        rewards: float `[B, T]`.
+        values: float `[B, T]`, as in `generalized_advantage_estimation`.
+        mask: bool `[B, T]`.
+        discount: gamma, between 0 and 1, per chosen token.
+        steps: n, at least 1; with n >= T this is return minus value.
+
+    Returns:
+        float32 `[B, T]`, 0 in masked slots.
+
+    Source: Mnih et al. (2016), "Asynchronous Methods for Deep Reinforcement
+    Learning", section 4.
+
+    Note:
+        Algorithm S3 there counts back from the end of a fixed stretch, so n
+        varies along it; here every token looks n tokens ahead.
+    """
+    check_shapes(rewards, values, mask)
+    rewards, values = keep_chosen(rewards, mask), keep_chosen(values, mask)
+    skip = tf.where(mask, 0.0, 1.0)
+    end = tf.zeros_like(rewards[:, 0])
+
+    def look_ahead(step, ahead):
+        nearest = _recur(keep_chosen(ahead, mask), skip, end)
+        following = tf.pad(nearest[:, 1:], [[0, 0], [0, 1]])
+        return step + 1, keep_chosen(rewards + discount * following, mask)
+
+    _, ahead = tf.while_loop(
+        lambda step, _: step < steps, look_ahead, (0, values)
+    )
+    return keep_chosen(ahead - values, mask)
+
+
 def carry_forward(x: Tensor, mask: Tensor) -> Tensor:
     """Each masked slot takes the last chosen entry before it, else 0.
 

@@ -1,0 +1,69 @@
+"""Answers whose first tokens are given and whose rest is sampled.
+
+The given tokens are read as the end of the prompt, so that the decode loop
+knows nothing of them; what is sampled is then moved to its place behind them.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tf_tokenrl.flow import Tensor
+
+
+class Given(NamedTuple):
+    """How each answer begins.
+
+    Attributes:
+        ids: int32 `[B, F]`.
+        counts: int32 `[B]`, how many of them count, 0 to F.
+        ended: bool `[B]`, True where the answer ends with them.
+    """
+
+    ids: Tensor
+    counts: Tensor
+    ended: Tensor
+
+
+def join_given(prompt_ids: Tensor, prompt_mask: Tensor, given: Given):
+    """Prompts `[B, P + F]` and their mask, the given tokens behind each."""
+    lengths = tf.reduce_sum(tf.cast(prompt_mask, tf.int32), axis=-1)
+    width = tf.shape(prompt_ids)[1]
+    joined = tf.concat([prompt_ids, given.ids], axis=1)
+    place = tf.range(tf.shape(joined)[1])[None]
+    behind = place - lengths[:, None]
+    source = tf.where(behind < 0, place, width + behind)
+    source = tf.minimum(source, tf.shape(joined)[1] - 1)
+    mask = behind < given.counts[:, None]
+    ids = tf.gather(joined, source, batch_dims=1)
+    return tf.where(mask, ids, 0), mask
+
+
+def place_after(given: Given, rest) -> list[tf.Tensor]:
+    """Actions, mask, log-probs and values `[B, T]`, each row moved on.
+
+    A row's columns start behind its given tokens, which fill the first
+    places of the actions.
+    """
+    actions, mask, log_probs, values = rest
+    place = tf.range(tf.shape(mask)[1])[None]
+    source = place - given.counts[:, None]
+    chosen = source >= 0
+
+    def moved(x, empty):
+        taken = tf.gather(x, tf.maximum(source, 0), batch_dims=1)
+        return tf.where(chosen, taken, empty)
+
+    last = tf.maximum(tf.shape(given.ids)[1] - 1, 0)
+    shape = tf.shape(mask)
+    begun = tf.gather(
+        tf.pad(given.ids, [[0, 0], [0, 1]]),
+        tf.broadcast_to(tf.minimum(place, last), shape),
+        batch_dims=1,
+    )
+    return [
+        tf.where(chosen, moved(actions, 0), begun),
+        moved(mask, False),
+        moved(log_probs, 0.0),
+        moved(values, 0.0),
+    ]
