@@ -38,7 +38,12 @@ class Schedule:
     The constructor is the configuration: keep every argument as an attribute
     of the same name, and `repr` is the expression that `parse` reads. Two
     schedules with the same configuration are equal.
+
+    Attributes:
+        signed: whether the schedule itself decides between plus and minus.
     """
+
+    signed = False
 
     def __call__(self, step: int) -> float:
         """The number during step `step`, from 0."""
@@ -92,7 +97,12 @@ class Product(Schedule):
     """
 
     def __init__(self, *factors: "float | Schedule"):
-        """Raises TokenRLError where a number among them is not finite."""
+        """Multiply them.
+
+        Raises:
+            TokenRLError: a number is not finite, or is negative and a
+                schedule has a sign of its own.
+        """
         self.factor = 1.0
         self.schedules: tuple[Schedule, ...] = ()
         for factor in factors:
@@ -106,6 +116,12 @@ class Product(Schedule):
         if not math.isfinite(self.factor):
             raise TokenRLError(
                 f"A weight must be finite, not {self.factor} as in {self!r}."
+            )
+
+        if self.factor < 0 and any(s.signed for s in self.schedules):
+            raise TokenRLError(
+                f"{-self!r} is to be added, not subtracted: its sign comes "
+                "from its bound, at_least or at_most."
             )
 
     def __call__(self, step: int) -> float:
@@ -145,6 +161,11 @@ class Product(Schedule):
         size = abs(self.factor)
         factor = [] if size == 1 and self.schedules else [repr(size)]
         return sign + " * ".join(factor + [repr(s) for s in self.schedules])
+
+
+def proportional(mean: float, target: float, gain: float) -> float:
+    """The factor 1 + gain * clip(mean / target - 1, -0.2, 0.2)."""
+    return 1.0 + gain * min(max(mean / target - 1.0, -0.2), 0.2)
 
 
 def check_number(
