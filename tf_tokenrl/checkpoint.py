@@ -32,11 +32,11 @@ class Checkpoint(keras.callbacks.Callback):
     """Saves the run every so many steps and at its end.
 
     A checkpoint is a folder `step-<finished steps>` with the weights, the
-    optimizer's slots, the number of finished steps and what the algorithm
-    and stateful callbacks remember; data order and noise follow from the
-    step. It is written beside its place and renamed, so an interrupted write
-    never harms the last good one. A step that is saved again gets a number,
-    `step-<finished steps>-<number>`, and the greatest counts.
+    optimizer's slots, the number of finished steps and what algorithm,
+    reward and stateful callbacks remember; data order and noise follow from
+    the step. It is written beside its place and renamed, so an interrupted
+    write never harms the last good one. A step that is saved again gets a
+    number, `step-<finished steps>-<number>`, and the greatest counts.
 
     Args:
         trainer: what is saved.
@@ -211,6 +211,7 @@ class Checkpoint(keras.callbacks.Callback):
             callback.set_state(saved)
         self.trainer.learning_rate.restore(state["learning_rate_factor"])
         self.trainer.memory = state["memory"]
+        self.trainer.reward.restore(state["reward"])
         self.trainer.finished_steps = self._saved = state["finished_steps"]
         return self.trainer.finished_steps
 
@@ -238,6 +239,7 @@ class Checkpoint(keras.callbacks.Callback):
             "learning_rate_factor": self.trainer.learning_rate.factor,
             "run": self._run(),
             "memory": self.trainer.memory,
+            "reward": self.trainer.reward.state(),
             "callbacks": [c.get_state() for c in self.remembered],
         }
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.lessons import check_references
+from tf_tokenrl.rewards import Mixture, Reward
 
 
 def check_parts(policy, optimizer, reference) -> None:
@@ -31,6 +32,29 @@ def check_parts(policy, optimizer, reference) -> None:
             f"policy {policy.temperature}, so KL would not start at 0: build "
             "both with the same temperature."
         )
+
+
+def check_reward(reward: Reward) -> None:
+    """A weight that follows a mean must scale a term that is measured.
+
+    Those are the terms of the whole; what another reward is made of is not.
+    """
+    for _, _, term in reward.terms():
+        for part in term.within():
+            _check_inner(part)
+
+
+def _check_inner(reward: Reward) -> None:
+    weights = reward.schedules() if isinstance(reward, Mixture) else []
+    for _, weight in weights:
+        if weight.listens:
+            raise TokenRLError(
+                f"{weight!r} follows the mean of a term of the whole reward, "
+                f"but stands within another reward, in `{reward!r}`: add that "
+                "term outside."
+            )
+    for part in reward.within():
+        _check_inner(part)
 
 
 def check_batch(trainer, examples: Sequence[Example], batch_size: int) -> None:

@@ -23,7 +23,10 @@ from tf_tokenrl.learning_rate import LearningRate
 from tf_tokenrl.lessons import Lesson
 from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.rewards import Reward
+from tf_tokenrl.schedules import Measurement
 from tf_tokenrl.update import Updater
+
+_CLOCK = ("seconds", "tokens_per_second")
 
 
 class Trainer:
@@ -31,8 +34,8 @@ class Trainer:
 
     Create policy, reference and optimizer in the scope of the strategy that
     is current when the trainer is made. Every step is a function of the
-    weights, the optimizer, `seed` and the number of the step, so a restored
-    run goes on as if it had never stopped.
+    weights, the optimizer, `seed`, the number of the step and what the reward
+    keeps, so a restored run goes on as if it had never stopped.
 
     Args:
         policy: what learns.
@@ -66,6 +69,7 @@ class Trainer:
         exploration: Exploration | None = None,
     ):
         checks.check_parts(policy, optimizer, reference)
+        checks.check_reward(reward)
         self.strategy = tf.distribute.get_strategy()
         self.policy = policy
         self.reward = reward
@@ -148,7 +152,9 @@ class Trainer:
         batch, terms = self.collect(examples, step)
         metrics = self.learn(batch, step)
         seconds = time.perf_counter() - start
-        return self._logs(batch, terms, metrics, seconds)
+        logs = self._logs(batch, terms, metrics, seconds)
+        self._observe(step, len(examples), logs)
+        return logs
 
     def collect(
         self, examples: Sequence[Example], step: int
@@ -162,6 +168,7 @@ class Trainer:
         settings = self._settings(step)
         lesson = lessons.prepare(self.policy, self.algorithm, examples, step)
         sampling = {k: settings[k] for k in SAMPLING if k in settings}
+        self.reward.begin(step)
         rollout = self._collect(*prompts, step, sampling, lesson.given)
         rewards, terms = self._rewarded(examples, rollout, lesson)
         memory = {k: np.float32(v) for k, v in self.memory.items()}
@@ -254,7 +261,12 @@ class Trainer:
         logs["tokens_per_second"] = float(tokens / seconds)
         for name, values in terms.items():
             logs[f"rewards/{name}"] = float(values.sum() / rows)
-        return logs
+        return logs | self.reward.report()
+
+    def _observe(self, step: int, answers: int, logs: dict[str, float]):
+        """Tell the reward what was measured, but for the clock."""
+        known = {k: v for k, v in logs.items() if k not in _CLOCK}
+        self.reward.observe(Measurement(step, answers, logs["reward"], known))
 
 
 def _example(examples, index: int, seed: int) -> Example:

@@ -149,7 +149,9 @@ def letters(texts):
 def expressions(judge, ratings, language_model):
     """The rewards that cannot be built from their names alone."""
     return {
+        "clip": "clip(length, low=2, high=4)",
         "dense": "dense(bleu)",
+        "normalize": "normalize(length)",
         "regex": "regex(pattern='[A-Z].*')",
         "human_ratings": f"human_ratings(path={ratings!r}, unrated=-0.25)",
         "reward_model": f"reward_model(path={judge!r}, signature='spans')",

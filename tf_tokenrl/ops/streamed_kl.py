@@ -70,12 +70,12 @@ class _Chunks(NamedTuple):
     size: int
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         return -(-self.entries // self.size)
 
     @property
     def overlap(self) -> int:
-        return self.count * self.size - self.entries
+        return self.number * self.size - self.entries
 
     def take(self, weights: Sequence[Tensor], index: Tensor) -> list[Tensor]:
         """The rows of a piece."""
@@ -87,27 +87,27 @@ class _Chunks(NamedTuple):
 
     def fresh(self, index: Tensor) -> Tensor:
         """bool `[size]`, False for entries that the piece before had."""
-        last = tf.equal(index, self.count - 1)
+        last = tf.equal(index, self.number - 1)
         first = tf.where(last, self.overlap, 0)
         return tf.range(self.size) >= first
 
     def pieces(self, weights: Tensor) -> tf.TensorArray:
         """Room for a piece of each chunk."""
         shape = [self.size, *weights.shape[1:]]
-        return tf.TensorArray(weights.dtype, self.count, element_shape=shape)
+        return tf.TensorArray(weights.dtype, self.number, element_shape=shape)
 
     def join(self, pieces: tf.TensorArray) -> Tensor:
         """The pieces `[size, ...]` without the overlap, `[entries, ...]`."""
         stacked = pieces.stack()
         rows = tf.reshape(stacked, [-1, *stacked.shape[2:]])
-        before = (self.count - 1) * self.size
+        before = (self.number - 1) * self.size
         return tf.concat([rows[:before], rows[before + self.overlap :]], 0)
 
 
 def _loop(chunks: _Chunks, body: Callable, start: Sequence) -> list:
     """Runs `body(index, *values)` for one piece after the other."""
     _, *values = tf.while_loop(
-        lambda index, *_: index < chunks.count,
+        lambda index, *_: index < chunks.number,
         lambda index, *values: (index + 1, *body(index, *values)),
         [tf.constant(0), *start],
         parallel_iterations=1,

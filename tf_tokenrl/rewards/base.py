@@ -12,6 +12,7 @@ from tf_tokenrl import catalog
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response, Rollout
 from tf_tokenrl.rewards import checks
+from tf_tokenrl.schedules import Measurement, Product, Schedule
 
 FAMILY = __package__
 
@@ -28,6 +29,10 @@ class Reward:
                 return float("please" in response.text)
 
         reward = rouge + 0.3 * Politeness() - 0.1 * kl
+
+    A reward that changes while a run goes on overrides `begin`, `observe`,
+    `state` and `restore` too, and lets nothing change but by them: then a
+    resumed run is the same, and so are all workers of one.
     """
 
     __array_ufunc__ = None  # np.float32(0.3) * reward is ours to multiply
@@ -92,16 +97,61 @@ class Reward:
         """`(name, weight, reward)` of each part; names are unique."""
         return [(self._label(), 1.0, self)]
 
+    def within(self) -> "list[Reward]":
+        """The rewards that this one is made of: its attributes."""
+        return [v for v in vars(self).values() if isinstance(v, Reward)]
+
+    @property
+    def listens(self) -> bool:
+        """True where `observe` changes what is rewarded later."""
+        own = type(self).observe is not Reward.observe
+        return own or any(reward.listens for reward in self.within())
+
+    def begin(self, step: int) -> None:
+        """Step `step`, from 0, begins: what is rewarded now is learned."""
+        for reward in self.within():
+            reward.begin(step)
+
+    def observe(self, measured: Measurement) -> None:
+        """The step is over; the numbers are the same on every worker."""
+        for reward in self.within():
+            reward.observe(measured)
+
+    def state(self) -> dict:
+        """What `observe` left, fit for JSON; saved in checkpoints."""
+        states = [reward.state() for reward in self.within()]
+        return {"rewards": states} if any(states) else {}
+
+    def restore(self, state: dict) -> None:
+        """Take up what `state` gave."""
+        states = state.get("rewards", ())
+        for reward, saved in zip(self.within(), states, strict=False):
+            reward.restore(saved)
+
+    def report(self, name: str = "") -> dict[str, float]:
+        """Numbers for the logs, of the step that has begun.
+
+        Args:
+            name: of this reward among the terms of the whole.
+        """
+        return {}
+
     def __add__(self, other: "Reward") -> "Mixture":
         return _mix(self, other, 1.0)
 
     def __sub__(self, other: "Reward") -> "Mixture":
         return _mix(self, other, -1.0)
 
-    def __mul__(self, weight: float) -> "Mixture":
-        if not isinstance(weight, numbers.Real):
+    def __mul__(self, weight: float | Schedule) -> "Mixture":
+        if not isinstance(weight, numbers.Real | Schedule):
             return NotImplemented
-        return Mixture([(w * weight, r) for w, r in _parts(self)])
+        parts = _parts(self)
+        if isinstance(weight, Schedule) and weight.listens and len(parts) > 1:
+            raise TokenRLError(
+                f"{weight!r} follows the mean of one reward, not of several: "
+                "scale one term by it."
+            )
+        return Mixture([(weight * w, r) for w, r in parts])
 
     __rmul__ = __mul__
 
@@ -115,7 +165,10 @@ class Reward:
         return catalog.path(type(self), FAMILY)
 
     def _label(self) -> str:
-        return self._path().strip("'").rpartition(":")[2].rpartition(".")[2]
+        """Its name, then the names of the terms it is made of."""
+        name = self._path().strip("'").rpartition(":")[2].rpartition(".")[2]
+        inner = (n for r in self.within() for n, _, _ in r.terms())
+        return "_".join([name, *inner])
 
 
 class Mixture(Reward):
@@ -123,18 +176,22 @@ class Mixture(Reward):
 
         r_t = sum_k weight_k * r_{k,t}
 
-    The parts of a mixture that is added or scaled become parts of the new.
+    The parts of a mixture that is added or scaled become parts of the new. A
+    weight that is a schedule is a number anew in each step.
     """
 
-    def __init__(self, parts: Sequence[tuple[float, Reward]]):
+    def __init__(self, parts: Sequence[tuple[float | Schedule, Reward]]):
         """`parts` are `(weight, reward)`.
 
         Raises:
             TokenRLError: a weight is not finite.
         """
-        self.parts = tuple((float(weight), r) for weight, r in parts)
+        self.parts = tuple(
+            (w if isinstance(w, Schedule) else float(w), r) for w, r in parts
+        )
+        self._step = 0
         for weight, reward in self.parts:
-            if not np.isfinite(weight):
+            if not isinstance(weight, Schedule) and not np.isfinite(weight):
                 raise TokenRLError(
                     f"The weight of reward {reward!r} must be finite, "
                     f"not {weight}."
@@ -145,7 +202,7 @@ class Mixture(Reward):
         return sum(
             (
                 np.float32(weight) * reward(examples, responses, rollout)
-                for weight, reward in self.parts
+                for _, weight, reward in self.terms()
             ),
             np.zeros(np.shape(rollout.mask), np.float32),
         )
@@ -158,14 +215,73 @@ class Mixture(Reward):
             label = reward._label()
             seen[label] = seen.get(label, 0) + 1
             name = f"{label}_{seen[label]}" if seen[label] > 1 else label
+            if isinstance(weight, Schedule):
+                weight = weight(self._step)
             terms.append((name, weight, reward))
         return terms
+
+    def within(self) -> list[Reward]:
+        """See `Reward.within`."""
+        return [reward for _, reward in self.parts]
+
+    @property
+    def listens(self) -> bool:
+        """See `Reward.listens`."""
+        parts = (x for part in self.parts for x in part)
+        return any(getattr(x, "listens", False) for x in parts)
+
+    def begin(self, step: int) -> None:
+        """See `Reward.begin`."""
+        super().begin(step)
+        self._step = step
+
+    def observe(self, measured: Measurement) -> None:
+        """Each schedule gets the mean of the term that it scales."""
+        super().observe(measured)
+        for name, schedule in self.schedules():
+            if schedule.listens:
+                mean = measured.logs[f"rewards/{name}"]
+                schedule.observe(measured._replace(mean=mean))
+
+    def schedules(self) -> list[tuple[str, Schedule]]:
+        """`(name, weight)` of the terms whose weight is a schedule."""
+        return [
+            (name, weight)
+            for (name, _, _), (weight, _) in zip(
+                self.terms(), self.parts, strict=True
+            )
+            if isinstance(weight, Schedule)
+        ]
+
+    def state(self) -> dict:
+        """See `Reward.state`."""
+        weights = [schedule.state() for _, schedule in self.schedules()]
+        return super().state() | ({"weights": weights} if any(weights) else {})
+
+    def restore(self, state: dict) -> None:
+        """See `Reward.restore`."""
+        super().restore(state)
+        states = state.get("weights", ())
+        for (_, schedule), saved in zip(self.schedules(), states, strict=False):
+            schedule.restore(saved)
+
+    def report(self, name: str = "") -> dict[str, float]:
+        """See `Reward.report`: `weights/NAME`, and what schedules add."""
+        found: dict[str, float] = {}
+        for term, _, reward in self.terms():
+            found |= reward.report(term)
+        for term, schedule in self.schedules():
+            found[f"weights/{term}"] = schedule(self._step)
+            found |= schedule.report(term)
+        return found
 
     def __repr__(self) -> str:
         text = ""
         for weight, reward in self.parts:
-            sign = ("-" if weight < 0 else "+") if text or weight < 0 else ""
-            factor = "" if abs(weight) == 1 else f"{abs(weight)!r} * "
+            negative = _negative(weight)
+            sign = ("-" if negative else "+") if text or negative else ""
+            size = -weight if negative else weight
+            factor = "" if size == 1 else f"{size!r} * "
             space = " " if text else ""
             text += f"{space}{sign}{space}{factor}{reward!r}"
         return text
@@ -223,7 +339,13 @@ def _here(reward: Reward, examples, responses):
 _SCORER: ContextVar[Callable] = ContextVar("scorer", default=_here)
 
 
-def _parts(reward: Reward) -> tuple[tuple[float, Reward], ...]:
+def _negative(weight: float | Schedule) -> bool:
+    if isinstance(weight, Product):
+        return weight.factor < 0
+    return not isinstance(weight, Schedule) and weight < 0
+
+
+def _parts(reward: Reward) -> tuple[tuple[float | Schedule, Reward], ...]:
     if isinstance(reward, Mixture):
         return reward.parts
     return ((1.0, reward),)

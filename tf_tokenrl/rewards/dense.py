@@ -36,6 +36,12 @@ class Dense(Reward):
                 f"Dense: {reward!r} is not a reward; write dense(bleu), or "
                 'rewards.get("dense", reward=rewards.get("bleu")).'
             )
+        if reward.listens:
+            raise TokenRLError(
+                f"Dense: {reward!r} learns from what it measures, and would "
+                "take each beginning of an answer for an answer: write "
+                "normalize(dense(bleu)) instead of dense(normalize(bleu))."
+            )
         self.reward = reward
 
     def __call__(
@@ -64,9 +70,6 @@ class Dense(Reward):
         rewards = np.zeros(mask.shape, np.float32)
         rewards[rows, ends] = scores - before
         return rewards
-
-    def _label(self) -> str:
-        return "_".join(["dense", *(n for n, _, _ in self.reward.terms())])
 
 
 def _beginning(response: Response, count: int) -> Response:

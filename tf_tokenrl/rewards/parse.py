@@ -5,14 +5,17 @@ import inspect
 import operator
 import sys
 
-from tf_tokenrl import catalog
+from tf_tokenrl import catalog, schedules
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.rewards.base import Function, Reward
+from tf_tokenrl.schedules import Schedule
+from tf_tokenrl.schedules.parse import read
 
 
-def get(name: str, /, **options) -> Reward:
+def get(name: str, /, *arguments, **options) -> Reward:
     """The reward called `name`, or the user's "module:Class".
 
+    A reward of rewards takes them as arguments: `get("clip", rouge, high=1)`.
     "module:function" works too: the function is called with the example, the
     response and the options.
 
@@ -22,14 +25,14 @@ def get(name: str, /, **options) -> Reward:
     """
     family = sys.modules[__package__]
     found = catalog.find(family, name)
-    if not isinstance(found, type) and callable(found):
+    if not isinstance(found, type) and callable(found) and not arguments:
         return Function(found, **options)
     if not (isinstance(found, type) and issubclass(found, Reward)):
         raise TokenRLError(
             f'"{name}" is not a reward: derive it from '
             "tf_tokenrl.rewards.Reward, or name a function."
         )
-    return catalog.create(family, name, **options)
+    return catalog.create(family, name, *arguments, **options)
 
 
 def parse(expression: str) -> Reward:
@@ -38,10 +41,12 @@ def parse(expression: str) -> Reward:
         rouge(variant='l') + 0.1 * length(target=12) - 0.05 * kl
         0.3 * 'my_module:Politeness'(weight=2)
         dense(bleu - 0.1 * 'my_module:Rudeness')
+        clip(rouge, low=0, high=1) - adaptive(0.1, target=6) * kl
 
-    Rewards are added, subtracted and scaled by numbers. Options are written
-    by name and are literals; a reward of rewards takes expressions, by name or
-    in order, for the parameters that its constructor annotates with `Reward`.
+    Rewards are added, subtracted and scaled by numbers and schedules. Options
+    are written by name and are literals; a reward of rewards takes
+    expressions, by name or in order, for the parameters that its constructor
+    annotates with `Reward`.
 
     Raises:
         TokenRLError: bad syntax, an unknown reward, or an option that is not
@@ -61,6 +66,13 @@ def parse(expression: str) -> Reward:
     return reward
 
 
+def _is_schedule(path: str) -> bool:
+    if ":" not in path:
+        return path in catalog.names(schedules)
+    found = catalog.find(schedules, path)
+    return isinstance(found, type) and issubclass(found, Schedule)
+
+
 def _reward_parameters(path: str) -> list[str]:
     """The parameters of a reward's constructor that are rewards."""
     found = catalog.find(sys.modules[__package__], path)
@@ -77,8 +89,8 @@ class _Reader:
         self.source = source
         self.indent = indent
 
-    def value(self, node: ast.expr) -> Reward | float:
-        """The reward or the number that `node` stands for."""
+    def value(self, node: ast.expr) -> Reward | Schedule | float:
+        """The reward, the schedule or the number that `node` stands for."""
         match node:
             case ast.Constant(value=bool()):
                 raise self.error(node, "expected a reward or a number")
@@ -91,17 +103,19 @@ class _Reader:
             case ast.Call(func=ast.Name() | ast.Constant(value=str())):
                 return self.reward(node, node.func, node.args, node.keywords)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return -self.value(operand)
+                return self.apply(node, operator.neg, self.value(operand))
             case ast.BinOp(left=left, right=right):
                 return self.combine(node, self.value(left), self.value(right))
         raise self.error(node, "expected a reward or a number")
 
-    def reward(self, node, name, arguments, keywords) -> Reward:
-        """The reward of a name, what stands in order, and its options."""
+    def reward(self, node, name, arguments, keywords) -> Reward | Schedule:
+        """What a name, what stands in order, and its options make."""
         path = name.id if isinstance(name, ast.Name) else name.value
         try:
+            if _is_schedule(path):
+                return read(node)
             wanted = _reward_parameters(path)
-        except TokenRLError as error:
+        except ValueError as error:
             raise self.error(node, f"{error}") from error
         for argument in arguments[len(wanted) :]:
             raise self.error(argument, "write options by name, as in target=12")
@@ -138,13 +152,19 @@ class _Reader:
                 f'option "{keyword.arg}" must be a literal, such as 3 or "l"',
             ) from error
 
-    def combine(self, node: ast.BinOp, left, right) -> Reward | float:
+    def combine(self, node: ast.BinOp, left, right):
         """Two values and the operator between them."""
-        apply = _OPERATORS.get(type(node.op))
-        if apply is None:
+        function = _OPERATORS.get(type(node.op))
+        if function is None:
             raise self.error(node, "only +, - and * join rewards")
+        return self.apply(node, function, left, right)
+
+    def apply(self, node: ast.expr, function, *values):
+        """A function of values, whose errors are placed at a node."""
         try:
-            return apply(left, right)
+            return function(*values)
+        except TokenRLError as error:
+            raise self.error(node, f"{error}") from error
         except TypeError as error:
             raise self.error(
                 node, "add rewards to rewards, and scale them by numbers"

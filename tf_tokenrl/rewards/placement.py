@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from tf_tokenrl.flow import Response
 
 
@@ -30,6 +32,16 @@ def on_spans(response: Response, spans: Iterable[Span]) -> list[float]:
         for token in tokens:
             scores[token] += span.amount / len(tokens)
     return scores
+
+
+def on_last_token(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """`values` `[B]` on the last chosen token of each row: float32 `[B, T]`.
+
+    A row without a chosen token gets nothing.
+    """
+    chosen_from_here = np.cumsum(mask[:, ::-1], axis=-1)[:, ::-1]
+    last = mask & (chosen_from_here == 1)
+    return np.where(last, values[:, None], 0).astype(np.float32)
 
 
 def words(text: str) -> list[tuple[int, int]]:

@@ -140,13 +140,13 @@ class Product(Schedule):
 
     def state(self) -> dict:
         """See `Schedule.state`."""
-        return {"schedules": [s.state() for s in self.schedules]}
+        states = [schedule.state() for schedule in self.schedules]
+        return {"schedules": states} if any(states) else {}
 
     def restore(self, state: dict) -> None:
         """See `Schedule.restore`."""
-        for schedule, saved in zip(
-            self.schedules, state["schedules"], strict=True
-        ):
+        states = state.get("schedules", ())
+        for schedule, saved in zip(self.schedules, states, strict=False):
             schedule.restore(saved)
 
     def report(self, name: str) -> dict[str, float]:
