@@ -11,6 +11,7 @@ from tf_tokenrl import (
     checks,
     distribution,
     exploration,
+    kl_loss,
     rewards,
     runs,
     tasks,
@@ -55,6 +56,10 @@ class TrainOptions:
             "mixer", with options such as "ppo(clip=0.1, epochs=2)".
         exploration: "exploration(temperature=..., uniform=...)", numbers or
             schedules such as linear(1.0, 0.7, steps=100).
+        kl_loss: KL to the reference in the loss, "k1", "k2", "k3" or "exact";
+            "" for none.
+        kl_weight: what it counts, a number or a schedule such as
+            "adaptive(0.1, target=6.0, horizon=10000)".
         strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
         temperature: of sampling and of all log-probs; 0 keeps the policy's.
         steps: rounds of sampling and learning.
@@ -82,6 +87,8 @@ class TrainOptions:
     reward: str = "rouge(variant='l') - 0.02 * kl"
     algorithm: str = "ppo"
     exploration: str = "exploration"
+    kl_loss: str = ""
+    kl_weight: str = "0.1"
     strategy: str = "default"
     temperature: float = 0.0
     steps: int = 100
@@ -120,6 +127,7 @@ def main(options: TrainOptions) -> Path:
             accumulation=options.accumulation,
             seed=options.seed,
             exploration=exploring,
+            kl_loss=kl_loss.parse(options.kl_loss, options.kl_weight),
         )
         checkpoint = Checkpoint(
             trainer,

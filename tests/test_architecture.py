@@ -17,7 +17,8 @@ LAYERS = [
     {"rewards", "algorithms", "tasks"},
     {"trainer", "update", "collection", "checkpoint", "checks"}
     | {"callbacks", "evaluation", "supervised", "samples", "summary"}
-    | {"report", "environment", "interrupt", "learning_rate", "lessons"},
+    | {"report", "environment", "interrupt", "learning_rate", "lessons"}
+    | {"kl_loss"},
     {"serving", "client", "parity"},
     {"pipelines"},
     {"cli"},

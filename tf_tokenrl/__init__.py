@@ -22,6 +22,7 @@ _HOMES = {
     "RecurrentPolicy": "tf_tokenrl.models.recurrent",
     "Sampling": "tf_tokenrl.models.sampling",
     "Trainer": "tf_tokenrl.trainer",
+    "KlLoss": "tf_tokenrl.kl_loss",
     "Client": "tf_tokenrl.client",
     "Example": "tf_tokenrl.flow",
     "Response": "tf_tokenrl.flow",

@@ -211,7 +211,10 @@ class Checkpoint(keras.callbacks.Callback):
             callback.set_state(saved)
         self.trainer.learning_rate.restore(state["learning_rate_factor"])
         self.trainer.memory = state["memory"]
+        self.trainer.reward.begin(max(state["finished_steps"] - 1, 0))
         self.trainer.reward.restore(state["reward"])
+        if self.trainer.kl_loss is not None:
+            self.trainer.kl_loss.restore(state["kl_loss"])
         self.trainer.finished_steps = self._saved = state["finished_steps"]
         return self.trainer.finished_steps
 
@@ -234,12 +237,14 @@ class Checkpoint(keras.callbacks.Callback):
         )
 
     def _state(self) -> dict:
+        kl_loss = self.trainer.kl_loss
         return {
             "finished_steps": self.trainer.finished_steps,
             "learning_rate_factor": self.trainer.learning_rate.factor,
             "run": self._run(),
             "memory": self.trainer.memory,
             "reward": self.trainer.reward.state(),
+            "kl_loss": kl_loss.state() if kl_loss else {},
             "callbacks": [c.get_state() for c in self.remembered],
         }
 
@@ -250,6 +255,7 @@ class Checkpoint(keras.callbacks.Callback):
             "algorithm": repr(self.trainer.algorithm),
             "exploration": repr(self.trainer.exploration),
             "reward": repr(self.trainer.reward),
+            "kl_loss": repr(self.trainer.kl_loss),
             "parameters": self.trainer.policy.count_params(),
             "callbacks": [type(c).__name__ for c in self.remembered],
         }

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
+from tf_tokenrl.kl_loss import KlLoss
 from tf_tokenrl.lessons import check_references
+from tf_tokenrl.models.divergence import actions_of
 from tf_tokenrl.rewards import Mixture, Reward
 
 
@@ -42,6 +44,32 @@ def check_reward(reward: Reward) -> None:
     for _, _, term in reward.terms():
         for part in term.within():
             _check_inner(part)
+
+
+def check_kl_loss(
+    kl_loss: KlLoss | None, policy, reference, exploration=None
+) -> None:
+    """KL in the loss needs a reference; exact KL, one of the same actions."""
+    if kl_loss is None:
+        return
+    if reference is None:
+        raise TokenRLError(
+            f"{kl_loss!r} needs a frozen reference to compare with: give the "
+            "trainer one, as in reference=policy.frozen_copy()."
+        )
+    if kl_loss.exact:
+        ours, theirs = actions_of(policy), actions_of(reference)
+        if ours != theirs:
+            raise TokenRLError(
+                f"The policy chooses among {ours} actions and the reference "
+                f"among {theirs}: exact KL needs the same, so take k1, k2 or "
+                "k3 or another reference."
+            )
+        if exploration is not None and exploration.uniform != 0:
+            raise TokenRLError(
+                "Exact KL knows no share of the uniform distribution: take "
+                "k1, k2 or k3, or exploration without uniform."
+            )
 
 
 def _check_inner(reward: Reward) -> None:

@@ -18,9 +18,10 @@ _COMMANDS = {
     "serve": "serve SavedModels over gRPC, as tensorflow_model_server does",
     "query": "ask a served model",
     "report": "write the report of a run as one HTML file",
+    "pareto": "compare several runs by several objectives",
     "demo": "the whole circle, on text that is already on this machine",
 }
-_WITHOUT_TENSORFLOW = ("query", "report", "serve")
+_WITHOUT_TENSORFLOW = ("pareto", "query", "report", "serve")
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from tf_tokenrl.exploration import SAMPLING, Exploration
 from tf_tokenrl.flow import Batch, Context, Example, Rollout
 from tf_tokenrl.graphs import Graph
 from tf_tokenrl.interrupt import deferred_interrupt
+from tf_tokenrl.kl_loss import KlLoss
 from tf_tokenrl.learning_rate import LearningRate
 from tf_tokenrl.lessons import Lesson
 from tf_tokenrl.models.policy import Policy
@@ -34,8 +35,8 @@ class Trainer:
 
     Create policy, reference and optimizer in the scope of the strategy that
     is current when the trainer is made. Every step is a function of the
-    weights, the optimizer, `seed`, the number of the step and what the reward
-    keeps, so a restored run goes on as if it had never stopped.
+    weights, the optimizer, `seed`, the number of the step and what reward
+    and KL loss keep, so a restored run goes on as if it had never stopped.
 
     Args:
         policy: what learns.
@@ -51,6 +52,7 @@ class Trainer:
         seed: of sampling and of the order of data.
         exploration: the distribution that answers are drawn from; by default
             the policy's own.
+        kl_loss: adds KL to the reference to the loss of any algorithm.
 
     Raises:
         TokenRLError: the parts do not fit together.
@@ -67,8 +69,10 @@ class Trainer:
         accumulation: int = 1,
         seed: int = 0,
         exploration: Exploration | None = None,
+        kl_loss: KlLoss | None = None,
     ):
         checks.check_parts(policy, optimizer, reference)
+        checks.check_kl_loss(kl_loss, policy, reference, exploration)
         checks.check_reward(reward)
         self.strategy = tf.distribute.get_strategy()
         self.policy = policy
@@ -80,6 +84,7 @@ class Trainer:
         self.seed = seed
         self.exploration = exploration or Exploration()
         self.memory = algorithm.first_memory()
+        self.kl_loss = kl_loss
         self.finished_steps = 0
         with self.strategy.scope():
             self.learning_rate = LearningRate(optimizer)
@@ -87,7 +92,13 @@ class Trainer:
         self._collect = Collector(policy, reference, seed)
         self._targets = Graph(algorithm.targets)
         self._update = Updater(
-            policy, algorithm, optimizer, gradient_clip, accumulation
+            policy,
+            algorithm,
+            optimizer,
+            gradient_clip,
+            accumulation,
+            kl_loss,
+            reference,
         )
 
     def fit(
@@ -201,6 +212,8 @@ class Trainer:
         """All numbers that follow a schedule, at a step."""
         chosen = self.algorithm.settings(step)
         scheduled = {name: np.float32(value) for name, value in chosen.items()}
+        if self.kl_loss is not None:
+            scheduled["kl_weight"] = np.float32(self.kl_loss.weight_at(step))
         return scheduled | self.exploration.at(step, self.policy.temperature)
 
     def _rewarded(self, examples, rollout: Rollout, lesson: Lesson):
@@ -264,9 +277,12 @@ class Trainer:
         return logs | self.reward.report()
 
     def _observe(self, step: int, answers: int, logs: dict[str, float]):
-        """Tell the reward what was measured, but for the clock."""
+        """Tell reward and KL loss what was measured, but for the clock."""
         known = {k: v for k, v in logs.items() if k not in _CLOCK}
-        self.reward.observe(Measurement(step, answers, logs["reward"], known))
+        measured = Measurement(step, answers, logs["reward"], known)
+        self.reward.observe(measured)
+        if self.kl_loss is not None:
+            self.kl_loss.observe(measured._replace(mean=logs["kl"]))
 
 
 def _example(examples, index: int, seed: int) -> Example:

@@ -7,8 +7,10 @@ import tensorflow as tf
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.collection import replica_rows, rows_of
 from tf_tokenrl.exploration import SAMPLING
-from tf_tokenrl.flow import Batch
+from tf_tokenrl.flow import Batch, Rollout
 from tf_tokenrl.graphs import Graph
+from tf_tokenrl.kl_loss import KlLoss
+from tf_tokenrl.models.divergence import score_against
 from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.ops.masking import keep_chosen, loss_weights
 
@@ -17,7 +19,8 @@ class Updater:
     """Takes gradient steps on minibatches under the current strategy.
 
         loss = sum over all chosen tokens of the global minibatch
-               of the algorithm's loss, times what each token counts
+               of the algorithm's loss [+ kl_weight * kl_loss], times what
+               each token counts
                [+ the same over the tokens of the teacher's answers, whose
                loss is their negative log-likelihood]
 
@@ -34,12 +37,16 @@ class Updater:
         optimizer: keras.optimizers.Optimizer,
         gradient_clip: float,
         accumulation: int,
+        kl_loss: KlLoss | None = None,
+        reference: Policy | None = None,
     ):
         self.policy = policy
         self.algorithm = algorithm
         self.optimizer = optimizer
         self.gradient_clip = gradient_clip
         self.accumulation = accumulation
+        self.kl_loss = kl_loss
+        self.reference = reference
         self.strategy = tf.distribute.get_strategy()
         self._run = Graph(self._update)
 
@@ -104,10 +111,14 @@ class Updater:
         mask, means = batch.rollout.mask, {}
         variables = [v.value for v in self.policy.trainable_variables]
         settings = batch.settings or {}
-        settings = {k: settings[k] for k in SAMPLING if k in settings}
+        sampling = {k: settings[k] for k in SAMPLING if k in settings}
         with tf.GradientTape() as tape:
-            scores = self.policy.score(batch.rollout, **settings)
+            scores, exact = self._scores(batch.rollout, sampling)
             per_token, metrics = self.algorithm.loss(batch, scores)
+            if self.kl_loss is not None:
+                kl = self.kl_loss.per_token(batch.rollout, scores, exact)
+                per_token += settings["kl_weight"] * kl
+                metrics = metrics | {"kl_loss": kl}
             loss = _sum(per_token, mask, weights["chosen"])
             if batch.teacher is not None:
                 nll = -self.policy.score(batch.teacher).log_probs
@@ -120,6 +131,12 @@ class Updater:
             means[name] = _sum(value, mask, weights["mean"])
         dense = [tf.convert_to_tensor(g) for g in gradients]
         return means | {"loss": loss}, dense
+
+    def _scores(self, rollout: Rollout, sampling: dict):
+        """The policy's scores, and its exact KL where the loss needs it."""
+        if self.kl_loss is None or not self.kl_loss.exact:
+            return self.policy.score(rollout, **sampling), None
+        return score_against(self.policy, self.reference, rollout, **sampling)
 
     def _sum_over_replicas(self, values):
         if self.strategy.num_replicas_in_sync == 1:

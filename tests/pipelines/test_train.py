@@ -10,7 +10,7 @@ from tf_tokenrl import cli, runs
 from tf_tokenrl.models import storage
 
 pytestmark = pytest.mark.slow
-REWARD = "'tests.toy:CtrlC'(token=20) - 0.1 * kl"
+REWARD = "'tests.toy:CtrlC'(token=20) - adaptive(0.1, 1.0, horizon=80) * kl"
 CLOCK = ("seconds", "tokens_per_second")
 
 
@@ -21,6 +21,8 @@ def flags(data, policy_file):
         f"--data={data}",
         f"--reward={REWARD}",
         "--algorithm=ppo(epochs=2, minibatches=2)",
+        "--kl-loss=exact",
+        "--kl-weight=linear(0.1, 0.0, steps=3)",
         "--steps=4",
         "--batch-size=8",
         "--early-stopping=50",
@@ -51,6 +53,9 @@ def test_a_run_leaves_what_the_report_needs(straight):
     assert [row["step"] for row in rows(straight)] == list("1234")
     assert float(rows(straight)[-1]["learning_rate"]) == 0
     assert abs(float(rows(straight)[0]["kl"])) < 1e-4
+    weights = [float(row["kl_weight"]) for row in rows(straight)]
+    np.testing.assert_allclose(weights, [0.1, 0.2 / 3, 0.1 / 3, 0], atol=1e-9)
+    assert float(rows(straight)[1]["weights/kl"]) == pytest.approx(-0.098)
     samples = json.loads((straight / "samples.json").read_text())
     assert len(samples) == 2 and samples[0]["before"]
     checkpoints = straight / "checkpoints"

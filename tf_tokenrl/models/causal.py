@@ -5,7 +5,7 @@ import keras_hub
 import tensorflow as tf
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models import architectures
+from tf_tokenrl.models import architectures, output_layer
 from tf_tokenrl.models.cached_attention import CachedAttentionDecoder
 from tf_tokenrl.models.call_with_cache import (
     CallWithCacheDecoder,
@@ -58,6 +58,9 @@ class CausalPolicy(Policy):
     def logits(self, hidden):
         embedding = self.backbone.token_embedding
         return tf.cast(embedding(hidden, reverse=True), tf.float32)
+
+    def output_layer(self):
+        return output_layer.of_embedding(self.backbone.token_embedding)
 
     def decoder(self):
         architecture = architectures.find(self.backbone)

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Response, Rollout, Scores, Tensor
+from tf_tokenrl.models import divergence
 from tf_tokenrl.models.decoding import Decoded, decode
 from tf_tokenrl.models.export import export
 from tf_tokenrl.models.given import Given, join_given, place_after
@@ -220,6 +221,7 @@ class Policy(keras.Model):
         training: bool = False,
         temperature: Tensor | None = None,
         uniform: Tensor | None = None,
+        reference: "Policy | None" = None,
     ) -> dict:
         """Log-probs, values and entropy `[B, T]` of the actions given.
 
@@ -233,6 +235,7 @@ class Policy(keras.Model):
             temperature: of the distributions; by default the policy's own.
             uniform: share of the uniform distribution mixed in; None mixes
                 nothing, see `Sampling`.
+            reference: adds `divergence`, see `divergence.score_against`.
         """
         hidden = self._hidden_before_actions(inputs)
         chosen = tf.where(inputs["mask"])  # only these need the output layer
@@ -250,13 +253,19 @@ class Policy(keras.Model):
             shape = tf.shape(inputs["mask"], tf.int64)
             return tf.scatter_nd(chosen, values, shape)
 
-        return {
+        found = {
             "log_probs": placed(
                 categorical.log_probs(logits, actions, temperature)
             ),
             "values": self.state_values(hidden),
             "entropy": placed(categorical.entropy(logits, temperature)),
         }
+        if reference is not None:
+            theirs = reference._hidden_before_actions(inputs)
+            states = tf.gather_nd(hidden, chosen), tf.gather_nd(theirs, chosen)
+            kl = divergence.exact((self, reference), states, temperature)
+            found["divergence"] = placed(kl)
+        return found
 
     def score(
         self,

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_tokenrl.errors import unknown
+from tf_tokenrl.models import output_layer
 from tf_tokenrl.models.decoding import Prefill
 from tf_tokenrl.models.policy import Policy
 
@@ -64,6 +65,9 @@ class RecurrentPolicy(Policy):
 
     def logits(self, hidden):
         return tf.cast(self.embedding(hidden, reverse=True), tf.float32)
+
+    def output_layer(self):
+        return output_layer.of_embedding(self.embedding)
 
     def decoder(self):
         return RecurrentDecoder(self)
