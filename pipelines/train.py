@@ -25,6 +25,7 @@ from tf_tokenrl.callbacks import (
 )
 from tf_tokenrl.checkpoint import Checkpoint
 from tf_tokenrl.models import storage
+from tf_tokenrl.reward_processes import RewardProcesses
 from tf_tokenrl.samples import samples
 from tf_tokenrl.trainer import Trainer
 
@@ -32,6 +33,7 @@ _FREE = {
     "out",
     "strategy",
     "accumulation",
+    "reward_processes",
     "early_stopping",
     "max_restores",
     "checkpoint_every",
@@ -68,6 +70,8 @@ class TrainOptions:
         final_learning_rate: of Adam at the last step; falls linearly.
         gradient_clip: greatest global norm of the gradient; 0 sets no limit.
         accumulation: parts in which a minibatch is computed.
+        reward_processes: processes that compute rewards written in Python; 0
+            computes them in this one.
         early_stopping: steps without a better mean reward that end the run;
             0 never ends it early.
         max_restores: how often a run that diverges goes back to its last good
@@ -97,6 +101,7 @@ class TrainOptions:
     final_learning_rate: float = 0.0
     gradient_clip: float = 1.0
     accumulation: int = 1
+    reward_processes: int = 0
     early_stopping: int = 0
     max_restores: int = 3
     checkpoint_every: int = 50
@@ -114,7 +119,7 @@ def main(options: TrainOptions) -> Path:
     exploring = exploration.parse(options.exploration)
     train, test = task.examples("train"), task.examples("test")
     strategy = distribution.strategy(options.strategy)
-    with strategy.scope():
+    with strategy.scope(), RewardProcesses(options.reward_processes):
         policy = storage.load(options.policy)
         policy.temperature = options.temperature or policy.temperature
         trainer = Trainer(

@@ -18,7 +18,7 @@ LAYERS = [
     {"trainer", "update", "collection", "checkpoint", "checks"}
     | {"callbacks", "evaluation", "supervised", "samples", "summary"}
     | {"report", "environment", "interrupt", "learning_rate", "lessons"}
-    | {"kl_loss"},
+    | {"kl_loss", "reward_processes"},
     {"serving", "client", "parity"},
     {"pipelines"},
     {"cli"},

@@ -20,6 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 _HOMES = {
     "CausalPolicy": "tf_tokenrl.models.causal",
     "RecurrentPolicy": "tf_tokenrl.models.recurrent",
+    "RewardProcesses": "tf_tokenrl.reward_processes",
     "Sampling": "tf_tokenrl.models.sampling",
     "Trainer": "tf_tokenrl.trainer",
     "KlLoss": "tf_tokenrl.kl_loss",

@@ -147,6 +147,30 @@ def test_a_reward_must_score(batch):
         Reward()(*batch)
 
 
+class Together(Reward):
+    """Scores a batch by a function of the number of rows."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def score_batch(self, examples, responses):
+        return self.function(len(examples))
+
+
+def test_a_batch_may_be_scored_at_once(batch):
+    result = Together(lambda rows: np.arange(rows) / 4)(*batch)
+    np.testing.assert_array_equal(result.sum(axis=1), np.arange(5) / 4)
+
+
+def test_errors_of_a_batch_name_the_reward(batch):
+    with pytest.raises(TokenRLError, match=":Together'.*raised ZeroDivision"):
+        Together(lambda rows: rows / 0)(*batch)
+    with pytest.raises(TokenRLError, match="4 scores for 5 answers"):
+        Together(lambda rows: [0.0] * (rows - 1))(*batch)
+    with pytest.raises(TokenRLError, match='None for example "two"'):
+        Together(lambda rows: [None] * rows)(*batch)
+
+
 class Raises(Reward):
     def score(self, example, response):
         return 1 / len(example.references)

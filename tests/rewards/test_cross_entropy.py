@@ -80,6 +80,16 @@ def test_too_many_tags_are_wrong_and_no_reference_is_nothing():
     np.testing.assert_allclose(result, [[1, -1], [0, 0]])
 
 
+def test_the_label_of_a_text_may_have_several_words(make_response):
+    answers = ["very good", "very bad", "neutral"]
+    result = rewards.get("cross_entropy")(
+        [Example("x", ("very good",))] * 3,
+        [make_response([answer], stopped=False) for answer in answers],
+        roll_out(np.log([[0.5], [0.5], [0.5]])),
+    )
+    np.testing.assert_allclose(result, [[1], [-1], [-1]])
+
+
 def test_a_tag_is_one_action(make_response, make_rollout):
     response = make_response(["B-", "A"])
     with pytest.raises(TokenRLError, match="one action per tag.*'B-', 'A'"):

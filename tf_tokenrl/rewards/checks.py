@@ -79,19 +79,42 @@ def placed(
     return rewards
 
 
+def counted(reward, scores: Sequence, rows: int) -> Sequence:
+    """Scores of a batch, one for each row.
+
+    Raises:
+        TokenRLError: there are fewer, or more.
+    """
+    if len(scores) != rows:
+        raise TokenRLError(
+            f"Reward {reward!r} returned {len(scores)} scores for {rows} "
+            "answers; expected one for each."
+        )
+    return scores
+
+
+def named(reward, call: Callable, *arguments):
+    """`call(*arguments)`, whose errors name the reward.
+
+    Raises:
+        TokenRLError: whatever the call raises.
+    """
+    try:
+        return call(*arguments)
+    except TokenRLError:
+        raise
+    except Exception as error:
+        raise TokenRLError(
+            f"Reward {reward!r} raised {_story(error)}."
+        ) from error
+
+
 def checked(call: Callable) -> Callable:
     """A reward's `__call__`, whose errors and bad results name the reward."""
 
     @functools.wraps(call)
     def call_and_check(self, examples, responses, rollout) -> np.ndarray:
-        try:
-            values = call(self, examples, responses, rollout)
-        except TokenRLError:
-            raise
-        except Exception as error:
-            raise TokenRLError(
-                f"Reward {self!r} raised {_story(error)}."
-            ) from error
+        values = named(self, call, self, examples, responses, rollout)
         return placed(self, values, examples, rollout)
 
     return call_and_check

@@ -1,5 +1,7 @@
 """Negative cross-entropy of the right tags, as a reward for actions."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from tf_tokenrl.errors import TokenRLError
@@ -56,12 +58,13 @@ class CrossEntropy(Reward):
         for row, (example, response) in enumerate(
             zip(examples, responses, strict=True)
         ):
-            columns = np.flatnonzero(mask[row])
-            places = columns[self._tags(example, response)]
-            gold = example.reference.split()
-            pairs = zip(places, response.text.split(), strict=True)
+            tags = self._tags(example, response)
+            places = np.flatnonzero(mask[row])[list(tags)]
+            gold = _gold(example, tags.values())
             tagged[row, places] = bool(gold)
-            for i, (place, tag) in enumerate(pairs):
+            for i, (place, tag) in enumerate(
+                zip(places, tags.values(), strict=True)
+            ):
                 right[row, place] = i < len(gold) and tag == gold[i]
         log_probs = np.where(tagged, np.asarray(rollout.log_probs), 0.0)
         with np.errstate(over="ignore"):
@@ -69,14 +72,21 @@ class CrossEntropy(Reward):
         gains = np.where(right > 0, inverse, 0.0) - 1.0
         return np.where(tagged, gains, 0.0).astype(np.float32)
 
-    def _tags(self, example: Example, response: Response) -> list[int]:
-        """The numbers of the tokens that are tags; a stop token is none."""
+    def _tags(self, example: Example, response: Response) -> dict[int, str]:
+        """The tokens that are tags, by number; a stop token is none."""
         pieces = [response.text[a:b].strip() for a, b in response.offsets]
-        found = [i for i, piece in enumerate(pieces) if piece]
-        if [pieces[i] for i in found] != response.text.split():
+        tags = {i: piece for i, piece in enumerate(pieces) if piece}
+        if " ".join(tags.values()).split() != response.text.split():
             raise TokenRLError(
                 f"Reward {self!r} needs one action per tag, but "
                 f"{checks.name(example)} was answered with the tokens "
                 f"{pieces[:8]!r}; use it with a policy that tags."
             )
-        return found
+        return tags
+
+
+def _gold(example: Example, tags: Iterable[str]) -> list[str]:
+    """The gold tags; the label of a whole text may have several words."""
+    if any(len(tag.split()) > 1 for tag in tags):
+        return [example.reference.strip()]
+    return example.reference.split()

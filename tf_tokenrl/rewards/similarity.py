@@ -38,6 +38,7 @@ class Similarity(Reward):
                 "give a function from texts to vectors."
             )
         self.encoder = encoder
+        _function(encoder)
 
     def score(self, example: Example, response: Response) -> float:
         """See `Reward.score`."""
@@ -49,7 +50,7 @@ class Similarity(Reward):
         """See `Reward.score_batch`.
 
         Raises:
-            TokenRLError: there is no such encoder, or it gives no vectors.
+            TokenRLError: the encoder gives no vectors.
         """
         rows = list(zip(examples, responses, strict=True))
         texts = {text for e, _ in rows for text in e.references}
@@ -72,10 +73,7 @@ class Similarity(Reward):
         """Vectors of length 1, `[N, D]`."""
         if not texts:
             return np.zeros((0, 1))
-        encode = self.encoder
-        if isinstance(encode, str):
-            encode = _encoder(encode)
-        vectors = np.asarray(encode(texts), np.float64)
+        vectors = np.asarray(_function(self.encoder)(texts), np.float64)
         if vectors.ndim != 2 or len(vectors) != len(texts):
             raise TokenRLError(
                 f"Similarity: the encoder gave an array of shape "
@@ -86,10 +84,12 @@ class Similarity(Reward):
         return np.divide(vectors, length, where=length > 0, out=vectors * 0)
 
 
-@functools.lru_cache(4)
-def _encoder(name: str) -> Callable:
-    from tf_tokenrl.models.sentence_encoder import SentenceEncoder
+def _function(encoder: str | Callable) -> Callable:
+    return _named(encoder) if isinstance(encoder, str) else encoder
 
+
+@functools.lru_cache(4)
+def _named(name: str) -> Callable:
     if ":" in name and not Path(name).exists():
         module, _, function = name.partition(":")
         try:
@@ -99,4 +99,6 @@ def _encoder(name: str) -> Callable:
                 f'Similarity: cannot import the encoder "{name}": {error}; '
                 "is it on PYTHONPATH?"
             ) from error
+    from tf_tokenrl.models.sentence_encoder import SentenceEncoder
+
     return SentenceEncoder.load(name)
