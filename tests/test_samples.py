@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from tests import toy
-from tf_tokenrl import rewards
+from tests import table, toy
+from tf_tokenrl import algorithms, evaluation, rewards
 from tf_tokenrl.samples import samples
 
 
@@ -38,3 +38,15 @@ def test_without_a_reference_there_is_no_before():
     trainer = toy.trainer("gru", reference=None)
     for sample in samples(trainer, toy.EXAMPLES[:2]):
         assert sample["before"] == "" and not any(sample["kl"])
+
+
+def test_an_answer_is_compared_with_others_to_its_own_prompt():
+    """Five examples are no whole number of groups of three."""
+    grpo = algorithms.get("grpo", samples_per_prompt=3, scale=False)
+    trainer = toy.trainer(algorithm=grpo, reference=None, policy=table.policy())
+    shown = samples(trainer, toy.EXAMPLES[:5])
+    greedy = evaluation.answer(trainer.policy, toy.EXAMPLES[:5])
+    assert [s["after"] for s in shown] == [r.text for r in greedy.responses]
+    for sample in shown:
+        assert len(set(sample["advantage"])) == 1
+    assert any(sample["advantage"][0] for sample in shown)

@@ -87,12 +87,9 @@ def trainer(
     settings.setdefault("reward", Count())
     if isinstance(algorithm, str):
         algorithm = algorithms.get(algorithm, **(options or {}))
-    return Trainer(
-        made,
-        algorithm=algorithm,
-        optimizer=keras.optimizers.Adam(learning_rate, epsilon=1e-5),
-        **settings,
-    )
+    adam = keras.optimizers.Adam(learning_rate, epsilon=1e-5)
+    settings.setdefault("optimizer", adam)
+    return Trainer(made, algorithm=algorithm, **settings)
 
 
 class Announce(keras.callbacks.Callback):

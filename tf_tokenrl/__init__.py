@@ -22,6 +22,7 @@ _HOMES = {
     "RecurrentPolicy": "tf_tokenrl.models.recurrent",
     "RewardProcesses": "tf_tokenrl.reward_processes",
     "Sampling": "tf_tokenrl.models.sampling",
+    "Exploration": "tf_tokenrl.exploration",
     "Trainer": "tf_tokenrl.trainer",
     "KlLoss": "tf_tokenrl.kl_loss",
     "Client": "tf_tokenrl.client",

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tokenrl import evaluation
-from tf_tokenrl.flow import Context, Example
+from tf_tokenrl.evaluation import Answers
+from tf_tokenrl.flow import Context, Example, Rollout
 
 
 def samples(trainer, examples: Sequence[Example]) -> list[dict]:
@@ -21,7 +22,8 @@ def samples(trainer, examples: Sequence[Example]) -> list[dict]:
         `tokens`, and per token `reward`, `advantage`, `kl` (nats against the
         reference) and `value`.
     """
-    answers = evaluation.answer(trainer.policy, examples)
+    copies = trainer.algorithm.samples_per_prompt
+    answers = _groups(trainer.policy, examples, copies)
     before = [""] * len(examples)
     rollout = answers.rollout
     scores = trainer.policy.score(rollout)
@@ -33,7 +35,7 @@ def samples(trainer, examples: Sequence[Example]) -> list[dict]:
         reference = trainer.reference.score(rollout).log_probs.numpy()
         rollout = rollout._replace(reference_log_probs=reference)
         kl = rollout.log_probs - reference
-    rewards = trainer.reward(examples, answers.responses, rollout)
+    rewards = trainer.reward(answers.examples, answers.responses, rollout)
     context = Context(rollout.mask, rewards, trainer.memory)
     targets = tf.function(trainer.algorithm.targets)(rollout, rewards, context)
     columns = {
@@ -52,14 +54,37 @@ def samples(trainer, examples: Sequence[Example]) -> list[dict]:
                 response.text[start:end] for start, end in response.offsets
             ],
             **{
-                name: _plain(values[row][rollout.mask[row]])
+                name: _plain(values[row * copies][rollout.mask[row * copies]])
                 for name, values in columns.items()
             },
         }
         for row, (example, response) in enumerate(
-            zip(examples, answers.responses, strict=True)
+            zip(examples, answers.responses[::copies], strict=True)
         )
     ]
+
+
+def _groups(policy, examples: Sequence[Example], copies: int) -> Answers:
+    """Per example its greedy answer, then `copies - 1` sampled ones.
+
+    So that an algorithm that compares the answers to one prompt has some.
+    """
+    parts = [evaluation.answer(policy, examples)]
+    for seed in range(1, copies):
+        drawn = evaluation.answer(policy, examples, policy.temperature, seed)
+        parts.append(drawn)
+    first = parts[0].rollout
+    columns = [
+        np.stack(arrays, axis=1).reshape(-1, arrays[0].shape[1])
+        for arrays in zip(*(part.rollout[2:6] for part in parts), strict=True)
+    ]
+    prompts = [np.repeat(x, copies, axis=0) for x in first[:2]]
+    responses = zip(*(part.responses for part in parts), strict=True)
+    return Answers(
+        [example for example in examples for _ in range(copies)],
+        [response for group in responses for response in group],
+        Rollout(*prompts, *columns),
+    )
 
 
 def _plain(values: np.ndarray) -> list[float]:

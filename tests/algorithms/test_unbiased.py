@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from tf_tokenrl import algorithms
-from tf_tokenrl.flow import Batch, Rollout, Scores
+from tf_tokenrl.flow import Batch, Context, Rollout, Scores
+from tf_tokenrl.models.sampling import Sampling, draw
 
 TEXTS = [(0,), *((first, second) for first in (1, 2) for second in range(3))]
 MASK = np.array([[True, len(text) == 2] for text in TEXTS])
@@ -44,6 +45,13 @@ def exact_gradient():
     return tape.gradient(objective, LOGITS).numpy()
 
 
+def context(rows):
+    """A greedy answer, the same for all, and a mean of past steps."""
+    greedy = np.full(len(rows), 4)
+    memory = {"return_sum": 3.0, "return_weight": 2.0}
+    return Context(MASK[greedy], REWARDS[greedy], memory)
+
+
 def mean_gradient(algorithm, rows, weights):
     """Minus the gradient of the loss of a batch, each row weighted."""
     mask = MASK[rows]
@@ -59,7 +67,7 @@ def mean_gradient(algorithm, rows, weights):
             log_probs=tf.stop_gradient(new),
             values=VALUES[rows],
         )
-        targets = algorithm.targets(rollout, REWARDS[rows])
+        targets = algorithm.targets(rollout, REWARDS[rows], context(rows))
         per_token, _ = algorithm.loss(
             Batch(rollout, REWARDS[rows], targets), Scores(new, zeros, zeros)
         )
@@ -78,7 +86,10 @@ def test_the_seven_texts_are_all_there_is():
     [
         ("reinforce", {"baseline": "none"}),
         ("reinforce", {"baseline": "value", "value_weight": 0}),
+        ("reinforce", {"baseline": "moving_mean"}),
+        ("reinforce", {"baseline": "self_critical"}),
         ("actor_critic", {"trace_decay": 1, "value_weight": 0}),
+        ("actor_critic", {"steps": 2, "value_weight": 0}),
         ("ppo", {"trace_decay": 1, "value_weight": 0}),
     ],
 )
@@ -90,16 +101,24 @@ def test_over_single_texts(name, options, exact_gradient):
     np.testing.assert_allclose(gradient, exact_gradient, atol=1e-6)
 
 
-def test_over_pairs_with_leave_one_out(exact_gradient):
-    algorithm = algorithms.get(
-        "reinforce", baseline="leave_one_out", samples_per_prompt=2
-    )
+@pytest.mark.parametrize(
+    ("name", "options", "share"),
+    [
+        ("reinforce", {"baseline": "leave_one_out"}, 1),
+        ("grpo", {"scale": False, "credit": "token"}, 1 / 2),
+        ("grpo", {"scale": False, "credit": "answer"}, 1 / 2),
+    ],
+)
+def test_over_pairs_within_a_group(name, options, share, exact_gradient):
+    """The mean of GRPO includes the answer itself: (k - 1) / k is left."""
+    algorithm = algorithms.get(name, samples_per_prompt=2, **options)
     pairs = np.stack(np.meshgrid(np.arange(7), np.arange(7)), -1)
     rows = pairs.reshape(-1)
     p = probabilities(LOGITS).numpy()
     weights = np.repeat(p[pairs].prod(axis=-1).reshape(-1), 2)
     gradient = mean_gradient(algorithm, rows, weights.astype(np.float32))
-    np.testing.assert_allclose(gradient / 2, exact_gradient, atol=1e-6)
+    expected = share * exact_gradient
+    np.testing.assert_allclose(gradient / 2, expected, atol=1e-6)
 
 
 def test_over_pairs_with_the_mean_of_the_batch(exact_gradient):
@@ -113,6 +132,40 @@ def test_over_pairs_with_the_mean_of_the_batch(exact_gradient):
         for j in range(7)
     )
     np.testing.assert_allclose(gradient / 2, exact_gradient, atol=1e-6)
+
+
+def sampled_rows(count):
+    """Texts drawn from the policy by the sampler that it samples with."""
+    noise = np.random.default_rng(2).random((2, count, 2), np.float32)
+    sampling = Sampling().per_row(count)
+    first, _ = draw(tf.gather(LOGITS, np.zeros(count, int)), noise[0], sampling)
+    second, _ = draw(tf.gather(LOGITS, first), noise[1], sampling)
+    lookup = {text: row for row, text in enumerate(TEXTS)}
+    pairs = zip(first.numpy(), second.numpy(), strict=True)
+    return np.array([lookup[(a,) if a == 0 else (a, b)] for a, b in pairs])
+
+
+@pytest.mark.parametrize(
+    "baseline", ["none", "moving_mean", "self_critical", "mean", "value"]
+)
+def test_over_sampled_texts_within_three_standard_errors(
+    baseline, exact_gradient
+):
+    algorithm = algorithms.get("reinforce", baseline=baseline)
+    rows = sampled_rows(20_000)
+    rollout = Rollout(None, None, None, MASK[rows], None, VALUES[rows])
+    targets = algorithm.targets(rollout, REWARDS[rows], context(rows))
+    p = tf.nn.softmax(LOGITS).numpy()
+    each = np.zeros((len(rows), 3, 3))
+    for t in range(2):
+        state, action = STATES[rows, t], ACTIONS[rows, t]
+        slope = np.eye(3)[action] - p[state]
+        advantages = targets.advantages.numpy()[:, t, None]
+        each[np.arange(len(rows)), state] += advantages * slope
+    error = each.std(axis=0) / np.sqrt(len(rows))
+    gap = np.abs(each.mean(axis=0) - exact_gradient)
+    assert (gap <= 3 * error + 1e-7).all()
+    assert error.max() < 0.03  # it can tell a bias of a tenth
 
 
 def test_baselines_lower_the_variance():

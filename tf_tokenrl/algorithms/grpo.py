@@ -57,7 +57,7 @@ class Grpo(Algorithm):
     (2025), "DAPO".
 
     Note:
-        KL to the reference is not part of the loss here. The mean includes
+        The KL term of the paper is the trainer's `kl_loss`. The mean includes
         the answer's own R: without `scale` the advantage is that of
         leave-one-out times (k - 1) / k. Division by the deviation makes the
         gradient no longer that of the expected reward.

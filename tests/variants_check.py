@@ -1,0 +1,58 @@
+"""Run by algorithms/test_replicas.py: every algorithm on one device and two.
+
+Writes `gaps.json`: for each variant how far the weights of two devices are
+from those of one after two steps, and how far those have moved.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tests import table, toy
+from tests.variants import VARIANTS
+from tf_tokenrl import algorithms, distribution
+
+
+def main(folder: Path):
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(cpu, two)
+    gaps = {}
+    for name, options in VARIANTS:
+        algorithm = algorithms.get(name, **options)
+        alone = weights(algorithm, "one_device")
+        shared = weights(algorithm, "mirrored", accumulation=2)
+        start = table.policy().get_weights()
+        gaps[f"{name}-{options}"] = (
+            largest(alone, shared),
+            largest(alone, start),
+        )
+    (folder / "gaps.json").write_text(json.dumps(gaps))
+
+
+def weights(algorithm, strategy: str, **settings) -> list[np.ndarray]:
+    """The weights after two steps; the halves of a batch differ in length."""
+    with distribution.strategy(strategy).scope():
+        trainer = toy.trainer(
+            algorithm=algorithm,
+            policy=table.policy(stop_ids=(3, 9, 17, 31)),
+            reference=None,
+            optimizer=keras.optimizers.SGD(1.0),
+            gradient_clip=0.0,
+            **settings,
+        )
+    trainer.fit(toy.EXAMPLES, steps=2, batch_size=8)
+    return trainer.policy.get_weights()
+
+
+def largest(first, second) -> float:
+    pairs = zip(first, second, strict=True)
+    return float(max(np.abs(a - b).max() for a, b in pairs))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
