@@ -81,24 +81,3 @@ def test_a_weight_that_follows_an_inner_term_is_refused():
     with pytest.raises(TokenRLError, match="within another reward.*outside"):
         checks.check_reward(reward)
     checks.check_reward(rewards.parse(CHANGING))
-
-
-@pytest.mark.slow
-def test_a_budget_is_held_that_the_reward_would_break():
-    """Four tokens, a point for each of the right kind, but 2 are allowed."""
-    trainer = toy.trainer(
-        "gpt2",
-        "reinforce",
-        options={"entropy_weight": 0.1},
-        reward=rewards.parse(
-            f"{COUNT} + multiplier(at_most=2, rate=0.05) * {COUNT}"
-        ),
-        policy={"max_new_tokens": 4},
-        reference=None,
-        learning_rate=1e-2,
-    )
-    logs = trainer.fit(toy.EXAMPLES, steps=150, batch_size=32)
-    counts = [log["rewards/Count"] for log in logs]
-    assert max(counts) > 2.5  # as long as the multiplier is small
-    assert np.mean(counts[-60:]) == pytest.approx(2, abs=0.25)
-    assert 0.5 < logs[-1]["multiplier/Count_2"] < 1.5

@@ -187,17 +187,6 @@ def test_a_run_with_another_weight_is_refused(exact_run):
         checkpoint.restore()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
-def test_every_estimator_draws_the_policy_to_its_reference(estimator):
-    trainer = train(estimator, 1.0)
-    logs = trainer.fit(toy.EXAMPLES, 30, batch_size=32)
-    first, last = (
-        np.mean([log["kl"] for log in part]) for part in (logs[:3], logs[-3:])
-    )
-    assert last < 0.7 * first
-
-
 def test_options_of_the_command_line():
     assert kl_loss.parse("", "0.1") is None
     found = kl_loss.parse("k3(direct=True)", "linear(0, 1, steps=4)")
