@@ -21,14 +21,17 @@ from tf_tokenrl.callbacks import (
     DivergenceGuard,
     EarlyStopping,
     ProgressBar,
+    RewardMonitor,
     TensorBoardLog,
 )
 from tf_tokenrl.checkpoint import Checkpoint
+from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.models import storage
 from tf_tokenrl.reward_processes import RewardProcesses
 from tf_tokenrl.samples import samples
 from tf_tokenrl.trainer import Trainer
 
+_MONITORED = 64  # held-out examples
 _FREE = {
     "out",
     "strategy",
@@ -36,6 +39,8 @@ _FREE = {
     "reward_processes",
     "early_stopping",
     "max_restores",
+    "monitor_every",
+    "monitor_stops",
     "checkpoint_every",
     "resume",
     "overwrite",
@@ -76,6 +81,10 @@ class TrainOptions:
             0 never ends it early.
         max_restores: how often a run that diverges goes back to its last good
             checkpoint with half the learning rate; 0 lets it diverge.
+        monitor_every: steps between two looks at held-out answers by what is
+            not rewarded; 0 never looks.
+        monitor_stops: end a run whose reward rises while the task's other
+            metrics fall.
         checkpoint_every: steps between two checkpoints.
         resume: go on from the newest checkpoint in `out`, with the options
             that the run began with; goes before `overwrite`.
@@ -104,6 +113,8 @@ class TrainOptions:
     reward_processes: int = 0
     early_stopping: int = 0
     max_restores: int = 3
+    monitor_every: int = 10
+    monitor_stops: bool = False
     checkpoint_every: int = 50
     resume: bool = False
     overwrite: bool = False
@@ -113,12 +124,12 @@ class TrainOptions:
 
 def main(options: TrainOptions) -> Path:
     """Train, save `policy.keras`, and keep what the report needs."""
+    strategy = distribution.strategy(options.strategy)  # before any work
     task = tasks.get(options.task, data=str(options.data))
     reward = rewards.parse(options.reward)
     algorithm = algorithms.parse(options.algorithm)
     exploring = exploration.parse(options.exploration)
     train, test = task.examples("train"), task.examples("test")
-    strategy = distribution.strategy(options.strategy)
     with strategy.scope(), RewardProcesses(options.reward_processes):
         policy = storage.load(options.policy)
         policy.temperature = options.temperature or policy.temperature
@@ -140,7 +151,7 @@ def main(options: TrainOptions) -> Path:
             every=options.checkpoint_every,
             overwrite=options.overwrite,
         )
-        watching = _watching(options, checkpoint)
+        watching = _watching(options, checkpoint, task, reward)
         checkpoint.remembered = watching
         checks.check_batch(trainer, train, options.batch_size)
         _begin(options, checkpoint)
@@ -148,18 +159,14 @@ def main(options: TrainOptions) -> Path:
             train,
             options.steps,
             options.batch_size,
-            callbacks=[
-                *watching,
-                ProgressBar(),
-                CsvLog(options.out / "log.csv"),
-                TensorBoardLog(options.out / "tensorboard"),
-                checkpoint,
-            ],
+            callbacks=[*watching, *_logging(options, checkpoint), checkpoint],
         )
-    shown = samples(trainer, test[: options.sample_answers])
-    runs.write_json(options.out / "samples.json", shown)
-    path = storage.save(policy, options.out / "policy.keras")
-    print(f"Policy: {path}")
+    path = options.out / "policy.keras"
+    if checkpoint.writes:
+        shown = samples(trainer, test[: options.sample_answers])
+        runs.write_json(options.out / "samples.json", shown)
+        storage.save(policy, path)
+        print(f"Policy: {path}")
     return path
 
 
@@ -170,8 +177,9 @@ def _begin(options: TrainOptions, checkpoint: Checkpoint) -> None:
         runs.check_unchanged(options.out, options, _free(options))
         print(f"Resumed after {finished} steps.")
     checkpoint.check_free()
-    kept = dataclasses.replace(options, overwrite=False)
-    runs.record(options.out, "train", kept)
+    if checkpoint.writes:
+        kept = dataclasses.replace(options, overwrite=False)
+        runs.record(options.out, "train", kept)
 
 
 def _free(options: TrainOptions) -> set[str]:
@@ -192,12 +200,43 @@ def _optimizer(options: TrainOptions, algorithm) -> keras.Optimizer:
     return keras.optimizers.Adam(schedule, epsilon=1e-5)
 
 
-def _watching(options: TrainOptions, checkpoint: Checkpoint):
+def _watching(options: TrainOptions, checkpoint: Checkpoint, task, reward):
     """The callbacks that judge a run and can end it."""
     watching: list[keras.callbacks.Callback] = []
     if options.max_restores > 0:
         watching.append(DivergenceGuard(checkpoint, options.max_restores))
+    if options.monitor_every > 0:
+        watching.append(_monitor(options, task, reward))
     if options.early_stopping > 0:
         patience = options.early_stopping
         watching.append(EarlyStopping("reward", patience=patience))
     return watching
+
+
+def _logging(options: TrainOptions, checkpoint: Checkpoint):
+    """What tells people about a run; of several workers only the chief."""
+    if not checkpoint.writes:
+        return []
+    return [
+        ProgressBar(),
+        CsvLog(options.out / "log.csv"),
+        TensorBoardLog(options.out / "tensorboard"),
+    ]
+
+
+def _monitor(options: TrainOptions, task, reward) -> RewardMonitor:
+    """Watches the task's metrics that are no part of the reward."""
+    rewarded = {repr(term) for _, _, term in reward.terms()}
+    metrics = {n: rewards.parse(text) for n, text in task.metrics.items()}
+    try:
+        held_out = task.examples("validation")[:_MONITORED]
+    except TokenRLError as error:
+        raise TokenRLError(
+            f"{error} (--monitor-every 0 trains without held-out answers.)"
+        ) from error
+    return RewardMonitor(
+        held_out,
+        {n: m for n, m in metrics.items() if repr(m) not in rewarded},
+        options.monitor_every,
+        options.monitor_stops,
+    )

@@ -18,7 +18,7 @@ LAYERS = [
     {"trainer", "update", "collection", "checkpoint", "checks"}
     | {"callbacks", "evaluation", "supervised", "samples", "summary"}
     | {"report", "environment", "interrupt", "learning_rate", "lessons"}
-    | {"kl_loss", "reward_processes"},
+    | {"kl_loss", "reward_processes", "self_check"},
     {"serving", "client", "parity"},
     {"pipelines"},
     {"cli"},

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import disk, toy
+from tests import disk, tiny, toy
 from tf_tokenrl import algorithms
 from tf_tokenrl.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
@@ -165,6 +165,15 @@ def test_a_run_with_other_options_is_refused(copy, monkeypatch, name, value):
     after = copy.trainer.policy.get_weights()
     for a, b in zip(before, after, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_another_reference_is_refused(copy, monkeypatch):
+    other = tiny.policy("gpt2", seed=1).frozen_copy()
+    monkeypatch.setattr(copy.trainer, "reference", other)
+    with pytest.raises(TokenRLError, match="other options.*reference was"):
+        Checkpoint(
+            copy.trainer, copy.folder, remembered=copy.remembered
+        ).restore()
 
 
 def test_another_policy_is_refused_and_not_called_damage(copy, capsys):

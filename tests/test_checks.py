@@ -75,3 +75,14 @@ def test_no_examples_and_prompts_that_do_not_fit():
 def test_leave_one_out_needs_company():
     with pytest.raises(TokenRLError, match="samples_per_prompt to 2"):
         algorithms.get("reinforce", baseline="leave_one_out")
+
+
+def test_a_run_that_learned_nothing_says_so():
+    trainer = toy.trainer("gru", "reinforce", reward=toy.Count(worth=0.0))
+    before = trainer.policy.get_weights()
+    trainer.fit(toy.EXAMPLES, 1, 4)
+    with pytest.raises(TokenRLError, match="gradient was 0 in all 10 steps"):
+        trainer.fit(toy.EXAMPLES, 11, 4)
+    for a, b in zip(before, trainer.policy.get_weights(), strict=True):
+        assert (a == b).all()
+    checks.check_learned([{"gradient_norm": 0.0}] * 20 + [{"gradient_norm": 1}])

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import types
 
 import pytest
 import tensorflow as tf
@@ -59,3 +60,39 @@ def test_one_machine_needs_no_set_up(name):
 def test_an_unknown_strategy_is_named():
     with pytest.raises(TokenRLError, match='"mirrord".*"mirrored"'):
         distribution.strategy("mirrord")
+
+
+def of_workers(task_type, task_id, **cluster):
+    """A strategy that knows its place in a cluster."""
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(cluster), task_type=task_type, task_id=task_id
+    )
+    return types.SimpleNamespace(cluster_resolver=resolver)
+
+
+def test_one_process_writes_for_all():
+    two = {"worker": ["localhost:1", "localhost:2"]}
+    assert distribution.is_chief(tf.distribute.get_strategy())
+    assert distribution.is_chief(distribution.strategy("one_device"))
+    assert distribution.is_chief(of_workers("worker", 0, **two))
+    assert not distribution.is_chief(of_workers("worker", 1, **two))
+    two["chief"] = ["localhost:3"]
+    assert distribution.is_chief(of_workers("chief", 0, **two))
+    assert not distribution.is_chief(of_workers("worker", 0, **two))
+
+
+def test_a_lost_worker_is_told_in_one_sentence():
+    lost = tf.errors.UnavailableError(None, None, "connection reset\nand more")
+    workers = of_workers("worker", 0, worker=["localhost:1", "localhost:2"])
+    with (
+        pytest.raises(TokenRLError, match="was lost.*--resume") as told,
+        distribution.lost_workers(workers),
+    ):
+        raise lost
+    assert "\n" not in str(told.value)
+    alone = distribution.strategy("one_device")
+    with (
+        pytest.raises(tf.errors.UnavailableError),
+        distribution.lost_workers(alone),
+    ):
+        raise lost

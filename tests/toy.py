@@ -1,5 +1,6 @@
 """A tiny run: a few prompts, one token to count, and a trainer."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -52,6 +53,20 @@ class CtrlC(Count):
         CtrlC.calls += 1
         if CtrlC.calls == int(os.environ.get("CTRL_C_AT", "0")):
             signal.raise_signal(signal.SIGINT)
+        return super().__call__(examples, responses, rollout)
+
+
+class Kill9(Count):
+    """Kills worker 1 when it is called for the n-th time, n from KILL_AT."""
+
+    calls = 0
+
+    def __call__(self, examples, responses, rollout):
+        Kill9.calls += 1
+        worker = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task", {})
+        at = int(os.environ.get("KILL_AT", "0"))
+        if worker.get("index") == 1 and Kill9.calls == at:
+            os.kill(os.getpid(), signal.SIGKILL)
         return super().__call__(examples, responses, rollout)
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import keras
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from tf_tokenrl.distribution import is_chief
 from tf_tokenrl.errors import TokenRLError
 
 _PREFIX = "step-"
@@ -45,6 +47,9 @@ class Checkpoint(keras.callbacks.Callback):
         keep: how many of the newest stay.
         remembered: callbacks with `get_state` and `set_state`.
         overwrite: a fresh run may replace the checkpoints of another.
+
+    Of several workers the chief alone writes; all read, so the folder must be
+    one that they share.
     """
 
     def __init__(
@@ -63,6 +68,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.keep = keep
         self.remembered = list(remembered)
         self.overwrite = overwrite
+        self.writes = is_chief(trainer.strategy)
+        self._reference = _digest(trainer.reference)
         self._saved: int | None = None
         self._back: tuple[int, float] | None = None
 
@@ -73,7 +80,9 @@ class Checkpoint(keras.callbacks.Callback):
             TokenRLError: it would.
         """
         fresh = self._saved is None and not self.trainer.finished_steps
-        if fresh and not self.overwrite and _found(self.folder):
+        if not (self.writes and fresh) or self.overwrite:
+            return
+        if _found(self.folder):
             raise TokenRLError(
                 f'"{self.folder}" holds the checkpoints of an earlier run: '
                 "go on with it by --resume, give another --out, move it "
@@ -83,6 +92,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """A fresh run removes what an earlier one left, if it may."""
         self.check_free()
+        if not self.writes:
+            return
         if self._saved is None and not self.trainer.finished_steps:
             shutil.rmtree(self.folder, ignore_errors=True)
         for unfinished in self.folder.glob(f"{_UNFINISHED}*"):
@@ -93,7 +104,8 @@ class Checkpoint(keras.callbacks.Callback):
         if self._back:
             self.roll_back(*self._back)
             self._back = None
-            self.save()
+            if self.writes:
+                self.save()
         elif self.trainer.finished_steps % self.every == 0:
             self._save_once()
 
@@ -101,7 +113,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._save_once()
 
     def _save_once(self) -> None:
-        if self._saved != self.trainer.finished_steps:
+        if self.writes and self._saved != self.trainer.finished_steps:
             self.save()
 
     def save(self) -> Path:
@@ -158,13 +170,14 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             TokenRLError: there is no checkpoint that can be read.
         """
+        lowered = self.trainer.learning_rate.factor * factor
         found = _found(self.folder)
         before = [path for path in found if _step(path) <= step]
         finished = self._restore(before or found[-1:])
         for path in found:
-            if _step(path) > finished:
+            if self.writes and _step(path) > finished:
                 shutil.rmtree(path, ignore_errors=True)
-        self.trainer.learning_rate.lower(factor)
+        self.trainer.learning_rate.lower(lowered)
         return finished
 
     def roll_back_after_step(self, step: int, factor: float) -> None:
@@ -256,9 +269,18 @@ class Checkpoint(keras.callbacks.Callback):
             "exploration": repr(self.trainer.exploration),
             "reward": repr(self.trainer.reward),
             "kl_loss": repr(self.trainer.kl_loss),
+            "reference": self._reference,
             "parameters": self.trainer.policy.count_params(),
             "callbacks": [type(c).__name__ for c in self.remembered],
         }
+
+
+def _digest(policy) -> str:
+    """A fingerprint of a policy's weights, "" where there is none."""
+    digest = 0
+    for weight in policy.get_weights() if policy else ():
+        digest = zlib.crc32(weight.tobytes(), digest)
+    return f"{digest:08x}" if policy else ""
 
 
 def _found(folder: Path) -> list[Path]:

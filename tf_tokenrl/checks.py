@@ -1,6 +1,6 @@
 """What must hold before a run starts; each failure says its remedy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
@@ -112,3 +112,17 @@ def check_batch(trainer, examples: Sequence[Example], batch_size: int) -> None:
         return
     check_references(examples)
     trainer.policy.encode_pairs(prompts, [e.reference for e in examples])
+
+
+def check_learned(history: Sequence[Mapping[str, float]]) -> None:
+    """A run whose gradient was always 0 has learned nothing.
+
+    Args:
+        history: the logs of the steps taken; fewer than ten prove nothing.
+    """
+    norms = [logs["gradient_norm"] for logs in history]
+    if len(norms) >= 10 and not any(norms):
+        raise TokenRLError(
+            f"Nothing was learned: the gradient was 0 in all {len(norms)} "
+            "steps. Give a reward that differs between answers."
+        )

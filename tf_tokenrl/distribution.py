@@ -1,9 +1,18 @@
 """Which devices a run uses, chosen by one word."""
 
+import contextlib
+from collections.abc import Iterator
+
 import tensorflow as tf
 
 from tf_tokenrl.errors import TokenRLError, unknown
 
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 NAMES = ("default", "one_device", "mirrored", "multi_worker", "tpu")
 
 
@@ -31,6 +40,36 @@ def strategy(name: str = "default") -> tf.distribute.Strategy:
     if name == "tpu":
         return _tpu()
     raise unknown("strategy", name, NAMES)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes what all share."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    if resolver.task_type == "chief":
+        return True
+    spec = resolver.cluster_spec().as_dict()
+    first = resolver.task_type == "worker" and resolver.task_id == 0
+    return first and "chief" not in spec
+
+
+@contextlib.contextmanager
+def lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Say it in one sentence when another worker went away.
+
+    Raises:
+        TokenRLError: one did.
+    """
+    try:
+        yield
+    except _LOST as error:
+        if strategy.cluster_resolver is None:
+            raise
+        raise TokenRLError(
+            "Another worker of this run was lost: start all workers again "
+            "with --resume."
+        ) from error
 
 
 def _devices() -> list[str]:

@@ -40,11 +40,11 @@ class LearningRate:
             optimizer.learning_rate = self._schedule
 
     def lower(self, factor: float) -> None:
-        """Multiply the rate of all updates to come by `factor`."""
+        """Let `factor` be the product of what the rate was lowered by."""
         if self._schedule is None:
             now = float(self._optimizer.learning_rate)
-            self._optimizer.learning_rate = now * factor
-        self.restore(self.factor * factor)
+            self._optimizer.learning_rate = now * factor / self.factor
+        self.restore(factor)
 
     def restore(self, factor: float) -> None:
         """Take up the `factor` of a run whose optimizer was restored.

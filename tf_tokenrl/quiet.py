@@ -12,14 +12,16 @@ def start_tensorflow() -> None:
 
     TensorFlow logs to file descriptor 2 before its own log level counts, so
     that descriptor is closed off for a moment; a failure is not hidden, for
-    it comes as an exception.
+    it comes as an exception. Where TF_CONFIG lists workers nothing is
+    computed yet: they must find each other before the first operation.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _closed(2):
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-        tf.constant(0) + tf.constant(0)
+        if "TF_CONFIG" not in os.environ:
+            tf.constant(0) + tf.constant(0)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     for text in (
         "Gradients do not exist for variables",

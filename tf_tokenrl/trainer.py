@@ -5,6 +5,7 @@ trainer = rl.Trainer(policy, reward=rouge - 0.1 * kl, algorithm=ppo,
 history = trainer.fit(task.examples("train"), steps=200, batch_size=64)
 """
 
+import functools
 import time
 from collections.abc import Iterator, Sequence
 
@@ -12,9 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_tokenrl import checks, evaluation, lessons
+from tf_tokenrl import checks, evaluation, lessons, self_check
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.collection import Collector
+from tf_tokenrl.distribution import lost_workers
 from tf_tokenrl.exploration import SAMPLING, Exploration
 from tf_tokenrl.flow import Batch, Context, Example, Rollout
 from tf_tokenrl.graphs import Graph
@@ -54,6 +56,10 @@ class Trainer:
             the policy's own.
         kl_loss: adds KL to the reference to the loss of any algorithm.
 
+    Attributes:
+        self_check: names of the checks that a fresh run makes on its first
+            batch, see `self_check.check`; an empty set makes none.
+
     Raises:
         TokenRLError: the parts do not fit together.
     """
@@ -86,6 +92,7 @@ class Trainer:
         self.memory = algorithm.first_memory()
         self.kl_loss = kl_loss
         self.finished_steps = 0
+        self.self_check: frozenset[str] = self_check.NAMES
         with self.strategy.scope():
             self.learning_rate = LearningRate(optimizer)
             optimizer.build(policy.trainable_variables)
@@ -122,8 +129,9 @@ class Trainer:
             The logs of the steps taken.
 
         Raises:
-            TokenRLError: no examples, a prompt that is too long, or a batch
-                size that cannot be split.
+            TokenRLError: no examples, a prompt that is too long, a batch
+                size that cannot be split, a self-check that failed, or a
+                worker that was lost.
             KeyboardInterrupt: Ctrl-C; the step it fell into was finished and
                 `on_train_end` called. A second one does not wait.
         """
@@ -136,7 +144,7 @@ class Trainer:
         )
         history = []
         self.policy.stop_training = False
-        with deferred_interrupt(self._stop):
+        with lost_workers(self.strategy), deferred_interrupt(self._stop):
             driven.on_train_begin()
             while self.finished_steps < steps and not self.policy.stop_training:
                 step = self.finished_steps
@@ -146,6 +154,7 @@ class Trainer:
                 driven.on_train_batch_end(step, logs)
                 history.append(logs)
             driven.on_train_end()
+        checks.check_learned(history)
         return history
 
     def step(self, examples: Sequence[Example], step: int) -> dict[str, float]:
@@ -161,6 +170,8 @@ class Trainer:
         """
         start = time.perf_counter()
         batch, terms = self.collect(examples, step)
+        if not self.finished_steps and self.self_check:
+            self._check_once(batch)
         metrics = self.learn(batch, step)
         seconds = time.perf_counter() - start
         logs = self._logs(batch, terms, metrics, seconds)
@@ -207,6 +218,13 @@ class Trainer:
     def evaluate(self, examples, metrics, batch_size: int = 64) -> dict:
         """Means and 95% intervals of greedy answers, see `evaluation`."""
         return evaluation.evaluate(self.policy, examples, metrics, batch_size)
+
+    def _check_once(self, batch: Batch) -> None:
+        settings = batch.settings or {}
+        settings = {k: settings[k] for k in SAMPLING if k in settings}
+        score = functools.partial(self.policy.score, **settings)
+        self_check.check(self.policy, batch.rollout, score, self.self_check)
+        self.self_check = frozenset()
 
     def _settings(self, step: int) -> dict[str, np.float32]:
         """All numbers that follow a schedule, at a step."""

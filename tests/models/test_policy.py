@@ -92,6 +92,11 @@ def test_sampling_and_scoring_share_the_temperature(temperature):
     assert np.abs(other - scores.log_probs).max() > 0.01
 
 
+def test_training_samples_from_the_whole_distribution(policy):
+    assert not policy.sampling.truncates
+    assert policy.sampling.temperature == policy.temperature
+
+
 @pytest.mark.parametrize(
     "name",
     [

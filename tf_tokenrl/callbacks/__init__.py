@@ -1,4 +1,4 @@
-"""What watches a run: progress, logs and early stopping.
+"""What watches a run: progress, logs, guards and early stopping.
 
 All are `keras.callbacks.Callback`s. A step is one round of collecting and
 learning; `on_train_batch_end(step, logs)` counts steps from 0, and what is
@@ -9,6 +9,7 @@ from tf_tokenrl.callbacks.csv_log import CsvLog
 from tf_tokenrl.callbacks.divergence_guard import DivergenceGuard
 from tf_tokenrl.callbacks.early_stopping import EarlyStopping
 from tf_tokenrl.callbacks.progress import ProgressBar
+from tf_tokenrl.callbacks.reward_monitor import RewardMonitor
 from tf_tokenrl.callbacks.tensorboard_log import TensorBoardLog
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "DivergenceGuard",
     "EarlyStopping",
     "ProgressBar",
+    "RewardMonitor",
     "TensorBoardLog",
 ]
