@@ -21,11 +21,14 @@ def main(folder: Path):
     cpu = tf.config.list_physical_devices("CPU")[0]
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, two)
+    # One of each kind: two mirrored strategies in a process get in each
+    # other's way.
+    one, both = map(distribution.strategy, ("one_device", "mirrored"))
     gaps = {}
     for name, options in VARIANTS:
         algorithm = algorithms.get(name, **options)
-        alone = weights(algorithm, "one_device")
-        shared = weights(algorithm, "mirrored", accumulation=2)
+        alone = weights(algorithm, one)
+        shared = weights(algorithm, both, accumulation=2)
         start = table.policy().get_weights()
         gaps[f"{name}-{options}"] = (
             largest(alone, shared),
@@ -34,9 +37,9 @@ def main(folder: Path):
     (folder / "gaps.json").write_text(json.dumps(gaps))
 
 
-def weights(algorithm, strategy: str, **settings) -> list[np.ndarray]:
+def weights(algorithm, strategy, **settings) -> list[np.ndarray]:
     """The weights after two steps; the halves of a batch differ in length."""
-    with distribution.strategy(strategy).scope():
+    with strategy.scope():
         trainer = toy.trainer(
             algorithm=algorithm,
             policy=table.policy(stop_ids=(3, 9, 17, 31)),
