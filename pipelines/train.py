@@ -8,14 +8,17 @@ import keras
 
 from tf_tokenrl import (
     algorithms,
+    catalog,
     checks,
     distribution,
     exploration,
     kl_loss,
+    q_learning,
     rewards,
     runs,
     tasks,
 )
+from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.callbacks import (
     CsvLog,
     DivergenceGuard,
@@ -24,11 +27,13 @@ from tf_tokenrl.callbacks import (
     RewardMonitor,
     TensorBoardLog,
 )
+from tf_tokenrl.catalog import parse_call
 from tf_tokenrl.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.models import storage
 from tf_tokenrl.reward_processes import RewardProcesses
 from tf_tokenrl.samples import samples
+from tf_tokenrl.schedules.parse import read
 from tf_tokenrl.trainer import Trainer
 
 _MONITORED = 64  # held-out examples
@@ -60,7 +65,7 @@ class TrainOptions:
         reward: rewards added and scaled, such as
             "rouge(variant='l') - 0.1 * kl".
         algorithm: "ppo", "grpo", "actor_critic", "reinforce", "mixed",
-            "mixer", with options such as "ppo(clip=0.1, epochs=2)".
+            "mixer", "dqn", with options such as "ppo(clip=0.1, epochs=2)".
         exploration: "exploration(temperature=..., uniform=...)", numbers or
             schedules such as linear(1.0, 0.7, steps=100).
         kl_loss: KL to the reference in the loss, "k1", "k2", "k3" or "exact";
@@ -127,13 +132,13 @@ def main(options: TrainOptions) -> Path:
     strategy = distribution.strategy(options.strategy)  # before any work
     task = tasks.get(options.task, data=str(options.data))
     reward = rewards.parse(options.reward)
-    algorithm = algorithms.parse(options.algorithm)
+    kind, algorithm = _learning(options.algorithm)
     exploring = exploration.parse(options.exploration)
     train, test = task.examples("train"), task.examples("test")
     with strategy.scope(), RewardProcesses(options.reward_processes):
         policy = storage.load(options.policy)
         policy.temperature = options.temperature or policy.temperature
-        trainer = Trainer(
+        trainer = kind(
             policy,
             reward=reward,
             algorithm=algorithm,
@@ -168,6 +173,16 @@ def main(options: TrainOptions) -> Path:
         storage.save(policy, path)
         print(f"Policy: {path}")
     return path
+
+
+def _learning(expression: str) -> tuple[type[Trainer], Algorithm]:
+    """The algorithm, and the trainer that learns by it."""
+    name, settings = parse_call(expression, read)
+    if name == "dqn":  # TF-Agents is not everywhere
+        from tf_tokenrl.q_learning.trainer import QTrainer
+
+        return QTrainer, catalog.create(q_learning, name, **settings)
+    return Trainer, algorithms.parse(expression)
 
 
 def _begin(options: TrainOptions, checkpoint: Checkpoint) -> None:

@@ -17,7 +17,7 @@ LAYERS = [
     {"rewards", "algorithms", "tasks"},
     {"trainer", "update", "collection", "checkpoint", "checks"}
     | {"callbacks", "evaluation", "supervised", "samples", "summary"}
-    | {"report", "environment", "interrupt", "learning_rate", "lessons"}
+    | {"report", "q_learning", "interrupt", "learning_rate", "lessons"}
     | {"kl_loss", "reward_processes", "self_check"},
     {"serving", "client", "parity"},
     {"pipelines"},

@@ -114,3 +114,25 @@ def test_flags_override_the_config_file(tmp_path):
 def test_config_needs_a_file():
     with pytest.raises(TokenRLError, match="--config needs a file"):
         cli.parse(SftOptions, ["--config"], "test")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["--algorithm=dqn"], "dqn"),
+        (["--steps", "3", "--algorithm", "dqn(epsilon=0.1)"], "dqn"),
+        (["--algorithm=ppo", "--out=dqn"], "ppo"),
+        (["--config={config}"], "dqn"),
+        (["--config", "{config}", "--algorithm=ppo"], "ppo"),
+        (["--config={config}.not"], ""),
+        (["--algorithm"], "None"),
+        ([], ""),
+    ],
+)
+def test_the_algorithm_is_known_before_tensorflow_starts(
+    tmp_path, arguments, name
+):
+    config = tmp_path / "options.json"
+    config.write_text('{"algorithm": "dqn (epsilon=0.1)"}')
+    given = [argument.format(config=config) for argument in arguments]
+    assert cli._algorithm(given) == name

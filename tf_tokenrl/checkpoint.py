@@ -241,13 +241,7 @@ class Checkpoint(keras.callbacks.Callback):
         return path
 
     def _tensors(self) -> tf.train.Checkpoint:
-        def values(variables):
-            return [variable.value for variable in variables]
-
-        return tf.train.Checkpoint(
-            weights=values(self.trainer.policy.weights),
-            optimizer=values(self.trainer.optimizer.variables),
-        )
+        return tf.train.Checkpoint(**self.trainer.tracked())
 
     def _state(self) -> dict:
         kl_loss = self.trainer.kl_loss

@@ -1,6 +1,10 @@
 """`tf-tokenrl COMMAND`: one command per arrow of the circle."""
 
-import importlib
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -54,6 +58,8 @@ def run(arguments: list[str]) -> None:
     if command == "serve":
         importlib.import_module(module).main(rest)
         return
+    if command == "train" and _algorithm(rest) == "dqn":
+        _choose_keras_2()
     if command not in _WITHOUT_TENSORFLOW:
         from tf_tokenrl.quiet import start_tensorflow
 
@@ -81,6 +87,24 @@ def parse(options_class: type, arguments: list[str], program: str):
         "`--config FILE` takes the options.json of an earlier run; flags "
         "override it.",
     )
+
+
+def _algorithm(arguments: list[str]) -> str:
+    """The name that `--algorithm` or else the `--config` file gives, or ""."""
+    config, arguments = _config(arguments)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--algorithm", nargs="?", default="")
+    given = parser.parse_known_args(arguments)[0].algorithm
+    with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
+        if config and not given:  # what is wrong with it, `parse` will say
+            given = json.loads(config.read_text("utf-8"))["algorithm"]
+    return str(given).partition("(")[0].strip()
+
+
+def _choose_keras_2() -> None:
+    """What TF-Agents finds as `tf.keras` is chosen before TensorFlow starts."""
+    if importlib.util.find_spec("tf_keras"):
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 
 def _config(arguments: list[str]) -> tuple[Path | None, list[str]]:

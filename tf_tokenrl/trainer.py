@@ -96,16 +96,20 @@ class Trainer:
         with self.strategy.scope():
             self.learning_rate = LearningRate(optimizer)
             optimizer.build(policy.trainable_variables)
-        self._collect = Collector(policy, reference, seed)
         self._targets = Graph(algorithm.targets)
+        self._build(gradient_clip)
+
+    def _build(self, gradient_clip: float) -> None:
+        """What `collect` and `learn` work with."""
+        self._collect = Collector(self.policy, self.reference, self.seed)
         self._update = Updater(
-            policy,
-            algorithm,
-            optimizer,
+            self.policy,
+            self.algorithm,
+            self.optimizer,
             gradient_clip,
-            accumulation,
-            kl_loss,
-            reference,
+            self.accumulation,
+            self.kl_loss,
+            self.reference,
         )
 
     def fit(
@@ -214,6 +218,13 @@ class Trainer:
         metrics = {k: [h[k] for h in history] for k in history[0]}
         means = {k: float(np.mean(v)) for k, v in metrics.items()}
         return means | {"updates": float(len(history))}
+
+    def tracked(self) -> dict:
+        """What a checkpoint holds, by name: TensorFlow's variables."""
+        return {
+            "weights": [v.value for v in self.policy.weights],
+            "optimizer": [v.value for v in self.optimizer.variables],
+        }
 
     def evaluate(self, examples, metrics, batch_size: int = 64) -> dict:
         """Means and 95% intervals of greedy answers, see `evaluation`."""
