@@ -159,7 +159,9 @@ def test_a_trainer_refuses_and_learns_nothing():
     trainer.self_check = NAMES - {"kl"}
     seen = []
     score = trainer.policy.score
-    trainer.policy.score = lambda *given: seen.append(1) or score(*given)
+    trainer.policy.score = lambda *given, **settings: (
+        seen.append(1) or score(*given, **settings)
+    )
     trainer.fit(toy.EXAMPLES, 1, 8)
     traced = len(seen)
     trainer.fit(toy.EXAMPLES, 3, 8)
