@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_tokenrl import evaluation, rewards, runs, tasks
+from tf_tokenrl import evaluation, label_scores, rewards, runs, tasks
 from tf_tokenrl.models import storage
 
 
@@ -30,17 +30,39 @@ class EvaluateOptions:
     out: Path | None = None
 
 
-def main(options: EvaluateOptions) -> dict[str, dict[str, float]]:
-    """Print each metric's mean and its 95% interval."""
+def main(options: EvaluateOptions) -> dict[str, dict]:
+    """Print each metric's mean and its 95% interval.
+
+    For a task of labels a table of precision, recall and F1 follows, and for
+    tags of spans a second one of whole spans.
+    """
     task = tasks.get(options.task, data=str(options.data))
     examples = task.examples(options.split)[: options.limit or None]
     metrics = {n: rewards.parse(text) for n, text in task.metrics.items()}
     policy = storage.load(options.policy)
-    found = evaluation.evaluate(policy, examples, metrics, options.batch_size)
+    answers = evaluation.answer(policy, examples, batch_size=options.batch_size)
+    found = evaluation.measure(answers, metrics)
     for name, estimate in found.items():
         mean, low, high = estimate
         print(f"{name:10} {mean:8.4f}  [{low:.4f}, {high:.4f}]")
-    results = {name: value._asdict() for name, value in found.items()}
+    results: dict[str, dict] = {n: v._asdict() for n, v in found.items()}
+    for name, scores in _label_scores(task, answers).items():
+        low, high = scores.micro_f1[1:]
+        print(f"\n{label_scores.table(scores)}  [{low:.4f}, {high:.4f}]")
+        results[name] = scores.as_plain()
     if options.out is not None:
         runs.write_json(options.out, results)
     return results
+
+
+def _label_scores(
+    task: tasks.Task, answers: evaluation.Answers
+) -> dict[str, label_scores.LabelScores]:
+    if not isinstance(task, tasks.LabelTask):
+        return {}
+    if task.unit == "text":
+        return {"labels": label_scores.text_scores(answers)}
+    words = label_scores.word_scores(answers)
+    entities = label_scores.entity_scores(answers)
+    spans = {"entities": entities} if entities.micro.support else {}
+    return {"labels": words, **spans}

@@ -1,11 +1,13 @@
 """Clean, screen and split a task's data and train a tokenizer on it."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokenrl import __version__, tasks
 from tf_tokenrl.datasets import cleaning, prepared, readers, screening
 from tf_tokenrl.datasets.splits import SPLITS
+from tf_tokenrl.flow import Example
 from tf_tokenrl.models.tokenizer import load_processor, train_sentencepiece
 
 
@@ -15,13 +17,14 @@ class PrepareOptions:
 
     Attributes:
         task: name of a task, or "module:Class"; built with the next three.
-        data: "docstrings", "tfds:NAME", a .jsonl file or a folder of them.
+        data: "docstrings", "tfds:NAME", a .jsonl or .conll file or a folder
+            of them.
         source: field with the text that is given.
         target: field with the answer that is wanted.
         out: folder to write.
         vocabulary_size: tokens of the tokenizer.
-        max_prompt_tokens: longer prompts are cut; one place is kept for the
-            token that opens the answer.
+        max_prompt_tokens: longer prompts are cut, or dropped where each
+            word has a label; room is kept for special tokens.
         max_answer_tokens: rows with longer answers are dropped; one place is
             kept for the stop token.
         min_answer_words: rows with shorter answers are dropped.
@@ -64,36 +67,30 @@ def main(options: PrepareOptions) -> Path:
         source=options.source,
         target=options.target,
     )
-    steps = cleaning.steps(
-        options.lowercase, options.remove_punctuation, options.remove_stop_words
-    )
     splits, counts = {}, {}
     earlier: set[str] = set()
     for split in SPLITS:
         rows = task.examples(split)
         rows = screening.sample(rows, options.limit, options.seed)
-        clean = [screening.rewrite(row, *steps) for row in rows]
         splits[split], counts[split] = screening.screen(
-            screening.shorten(clean, options.max_prompt_tokens),
+            _cleaned(options, task, rows),
             earlier,
             options.min_answer_words,
             options.deduplicate,
         )
         counts[split][screening.ROWS_IN] = len(rows)
         screening.require_rows(split, splits[split], counts[split])
+    read = splits["train"]
+    if isinstance(task, tasks.LabelTask):  # labels are no text
+        read = [row._replace(references=()) for row in read]
     tokenizer = train_sentencepiece(
-        screening.corpus(splits["train"], options.max_prompt_tokens),
+        screening.corpus(read, options.max_prompt_tokens),
         options.vocabulary_size,
     )
     processor = load_processor(tokenizer)
     earlier = set()  # prompts that differ may be equal once they are cut
     for split in SPLITS:
-        fitted, cut = screening.fit(
-            splits[split],
-            processor,
-            options.max_prompt_tokens - 1,
-            options.max_answer_tokens - 1,
-        )
+        fitted, cut = _fitted(options, task, splits[split], processor)
         splits[split], dropped = screening.screen(
             fitted, earlier, deduplicate=options.deduplicate
         )
@@ -105,3 +102,32 @@ def main(options: PrepareOptions) -> Path:
     print(prepared.table(statistics))
     print(f'Prepared data: "{options.out}".')
     return options.out
+
+
+def _cleaned(
+    options: PrepareOptions, task: tasks.Task, rows: list[Example]
+) -> list[Example]:
+    """Clean texts; words with a label each stay as they are."""
+    if isinstance(task, tasks.LabelTask) and task.unit == "word":
+        return rows
+    steps = cleaning.steps(
+        options.lowercase, options.remove_punctuation, options.remove_stop_words
+    )
+    clean = [screening.rewrite(row, *steps) for row in rows]
+    return screening.shorten(clean, options.max_prompt_tokens)
+
+
+def _fitted(
+    options: PrepareOptions,
+    task: tasks.Task,
+    rows: list[Example],
+    processor,
+) -> screening.Screened:
+    """Rows that a policy has room for; labels are never too long."""
+    if not isinstance(task, tasks.LabelTask):
+        room = options.max_prompt_tokens - 1, options.max_answer_tokens - 1
+        return screening.fit(rows, processor, *room)
+    room = options.max_prompt_tokens - 2, sys.maxsize
+    if task.unit == "word":
+        return screening.fit_words(rows, processor, room[0])
+    return screening.fit(rows, processor, *room)

@@ -7,7 +7,10 @@ from pathlib import Path
 import keras
 
 from tf_tokenrl import distribution, runs, supervised, tasks
+from tf_tokenrl.flow import Example
 from tf_tokenrl.models import scratch, storage
+from tf_tokenrl.models.causal import CausalPolicy
+from tf_tokenrl.models.label import LabelPolicy
 from tf_tokenrl.models.scratch import ModelOptions
 from tf_tokenrl.models.tokenizer import load_tokenizer
 
@@ -21,6 +24,8 @@ class SftOptions:
         task: name of a task, or "module:Class".
         out: folder of this run; `policy.keras` is written there.
         start: policy to go on from; by default one with fresh weights.
+        preset: pretrained weights for a fresh policy, by a KerasHub name or
+            in a folder; by default there are none, and `model` is built.
         model: shape of fresh weights.
         max_prompt_tokens: longest prompt of a fresh policy.
         max_new_tokens: longest answer of a fresh policy.
@@ -44,6 +49,7 @@ class SftOptions:
     task: str = "headline"
     out: Path = Path("runs/sft")
     start: Path | None = None
+    preset: str = ""
     model: ModelOptions = field(default_factory=ModelOptions)
     max_prompt_tokens: int = 96
     max_new_tokens: int = 24
@@ -66,7 +72,7 @@ def main(options: SftOptions) -> Path:
     task = tasks.get(options.task, data=str(options.data))
     train, validation = task.examples("train"), task.examples("validation")
     with distribution.strategy(options.strategy).scope():
-        policy = _policy(options)
+        policy = _policy(options, task, train)
         policy.compile(_optimizer(options, len(train)))
     runs.record(options.out, "sft", options)
     policy.fit(
@@ -99,13 +105,24 @@ def _optimizer(options: SftOptions, rows: int) -> keras.Optimizer:
     )
 
 
-def _policy(options: SftOptions):
+def _policy(options: SftOptions, task: tasks.Task, train: list[Example]):
     if options.start is not None:
         return storage.load(options.start)
-    return scratch.build(
-        options.model,
-        load_tokenizer(options.data / "tokenizer.spm"),
-        options.max_prompt_tokens,
-        options.max_new_tokens,
-        options.temperature,
-    )
+    limits = {
+        "max_prompt_tokens": options.max_prompt_tokens,
+        "temperature": options.temperature,
+    }
+    if isinstance(task, tasks.LabelTask):
+        limits |= {"labels": task.labels(train), "unit": task.unit}
+    else:
+        limits["max_new_tokens"] = options.max_new_tokens
+    labels = isinstance(task, tasks.LabelTask)
+    if options.preset and labels:
+        return LabelPolicy.from_preset(
+            options.preset, letter_case=options.model.letter_case, **limits
+        )
+    if options.preset:
+        return CausalPolicy.from_preset(options.preset, **limits)
+    tokenizer = load_tokenizer(options.data / "tokenizer.spm")
+    build = scratch.build_labelling if labels else scratch.build
+    return build(options.model, tokenizer, **limits)

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from tf_tokenrl.flow import Rollout
 from tf_tokenrl.models.causal import CausalPolicy
+from tf_tokenrl.models.label import LabelPolicy
+from tf_tokenrl.models.label_codec import LETTER_CASES
 from tf_tokenrl.models.recurrent import RecurrentPolicy
 from tf_tokenrl.models.sampling import Sampling, row_seeds
 
@@ -87,6 +89,42 @@ def policy(name: str = "llama", seed: int = 0, **options):
     return made
 
 
+TAGS = ("B-X", "I-X", "O")
+
+
+def encoder(name: str = "bert"):
+    options = dict(
+        vocabulary_size=tokenizer().vocabulary_size(),
+        num_layers=2,
+        num_heads=4,
+        hidden_dim=16,
+        intermediate_dim=32,
+        max_sequence_length=32,
+    )
+    models = keras_hub.models
+    if name == "bert":
+        return models.BertBackbone(**options, num_segments=LETTER_CASES)
+    if name == "roberta":
+        return models.RobertaBackbone(**options)
+    return models.DistilBertBackbone(**options)
+
+
+def label_policy(name: str = "bert", seed: int = 0, **options):
+    keras.utils.set_random_seed(seed)
+    settings = dict(
+        tokenizer=tokenizer(),
+        labels=TAGS,
+        max_prompt_tokens=24,
+        start_id=2,
+        end_id=3,
+        unknown_id=1,
+        letter_case=name == "bert",
+    )
+    made = LabelPolicy(encoder(name), **{**settings, **options})
+    roughen(made, seed)
+    return made
+
+
 def roughen(made, seed: int = 0):
     """Weights far from zero, so that mistakes show."""
     rng = np.random.default_rng(seed)
@@ -99,6 +137,12 @@ def roughen(made, seed: int = 0):
 def shared_policy(name: str):
     """One policy for all tests that leave its weights alone."""
     return policy(name)
+
+
+@functools.cache
+def shared_label_policy(**options):
+    """The same for policies that label."""
+    return label_policy(**options)
 
 
 @functools.cache

@@ -34,7 +34,7 @@ def batches(
         seed: order of rows and batches, anew each epoch; None keeps the
             order of `examples`.
         prompt_weight: weight of a prompt's token against an answer's; above
-            0 the prompts are learned as well.
+            0 a policy that writes learns the prompts as well.
 
     Raises:
         TokenRLError: there are no examples, or one is too long.
@@ -48,7 +48,7 @@ def batches(
     prompts = _ragged(pairs.prompt_ids, pairs.prompt_mask)
     actions = _ragged(pairs.actions, pairs.mask)
     weights = answers = tf.ones_like(actions, tf.float32)
-    if prompt_weight > 0.0:
+    if prompt_weight > 0.0 and policy.writes_text:
         learned = prompts[:, 1:]
         none = tf.zeros_like(learned, tf.float32)
         weights = tf.concat([none + prompt_weight, weights], axis=1)

@@ -19,7 +19,7 @@ def read_jsonl(path: Path) -> list[dict]:
         TokenRLError: the file is missing, unreadable or not UTF-8, holds no
             object, or has a line that is none.
     """
-    lines = enumerate(_text(path).split("\n"), start=1)
+    lines = enumerate(read_text(path).split("\n"), start=1)
     rows = [_row(path, n, line) for n, line in lines if line.strip()]
     if not rows:
         raise TokenRLError(
@@ -64,7 +64,12 @@ def _row(path: Path, number: int, line: str) -> dict:
     return row
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A file's text, unpacked where its name ends in .gz.
+
+    Raises:
+        TokenRLError: the file is missing, unreadable or not UTF-8.
+    """
     content = _content(path)
     try:
         return content.decode("utf-8-sig")

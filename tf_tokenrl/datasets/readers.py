@@ -6,6 +6,8 @@
 | tfds:NAME[/CONFIG]  | a TensorFlow data set                                 |
 | FILE.jsonl[.gz]     | a file of JSON objects                                |
 | FOLDER              | train, validation and test .jsonl[.gz] in the folder  |
+| FILE.conll[.gz]     | a word and its tag per line, see `datasets.conll`     |
+| FOLDER              | such files, named after their splits                  |
 
 A split that the source lacks is cut out of its training rows: 10 % each for
 validation and test, by a hash of the text.
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tf_tokenrl.datasets.conll import find_splits, is_conll, read_conll
 from tf_tokenrl.datasets.jsonl import ENDINGS, digest, read_jsonl
 from tf_tokenrl.datasets.splits import SPLITS, normal_form, split_of
 from tf_tokenrl.errors import TokenRLError, unknown
@@ -28,14 +31,16 @@ class Source(NamedTuple):
     version: Callable[[], str]
 
 
-def read(data: str, split: str, field: str = "source") -> list[dict]:
+def read(
+    data: str, split: str, field: str | tuple[str, ...] = "source"
+) -> list[dict]:
     """The rows of one split of a source.
 
     Args:
         data: see the table above.
         split: "train", "validation" or "test".
         field: the field whose text decides the split of a row where the
-            source lacks a split.
+            source lacks a split; see `texts`.
 
     Raises:
         TokenRLError: an unknown source or split, an unreadable file, no rows.
@@ -69,17 +74,25 @@ def version(data: str) -> str:
     return _open(data).version()
 
 
-def texts(row: dict, field: str, data: str) -> list[str]:
+def texts(row: dict, field: str | tuple[str, ...], data: str) -> list[str]:
     """The text or texts in a field of a row; none where it is null.
+
+    Args:
+        row: of a source.
+        field: its name, or several of which the first that is there counts.
+        data: the source, for errors.
 
     Raises:
         TokenRLError: the row lacks the field, or it holds no text.
     """
-    if field not in row:
+    names = (field,) if isinstance(field, str) else field
+    found = [name for name in names if name in row]
+    if not found:
         raise TokenRLError(
-            f'A row of "{data}" has no field "{field}"; it has '
+            f'A row of "{data}" has no field "{names[0]}"; it has '
             f"{', '.join(sorted(row)) or 'none'}."
         )
+    field = found[0]
     value: Any = row[field]
     values = value if isinstance(value, list) else [value]
     if not all(v is None or isinstance(v, (str, int, float)) for v in values):
@@ -90,7 +103,7 @@ def texts(row: dict, field: str, data: str) -> list[str]:
     return [str(v) for v in values if v is not None]
 
 
-def _share(row: dict, field: str, data: str, lacking: set[str]) -> str:
+def _share(row: dict, field, data: str, lacking: set[str]) -> str:
     place = split_of(normal_form(" ".join(texts(row, field, data))))
     return place if place in lacking else "train"
 
@@ -102,10 +115,12 @@ def _open(data: str) -> Source:
     if path.is_dir():
         return _folder(path)
     if data.endswith(ENDINGS):
-        return _files({"train": path})
+        return _files({"train": path}, read_jsonl)
+    if is_conll(data):
+        return _files({"train": path}, read_conll)
     raise TokenRLError(
         f'Cannot tell what data "{data}" is: give "docstrings", '
-        '"tfds:NAME", a .jsonl file or a folder with train.jsonl.'
+        '"tfds:NAME", a .jsonl or .conll file or a folder with train.jsonl.'
     )
 
 
@@ -128,17 +143,22 @@ def _folder(path: Path) -> Source:
         for split in SPLITS
         if (path / f"{split}{ending}").is_file()
     }
-    if not files:
-        raise TokenRLError(
-            f'Folder "{path}" holds no train.jsonl, validation.jsonl or '
-            "test.jsonl; name the file itself or a prepared folder."
-        )
-    return _files(files)
+    if files:
+        return _files(files, read_jsonl)
+    if columns := find_splits(path):
+        return _files(columns, read_conll)
+    raise TokenRLError(
+        f'Folder "{path}" holds no train.jsonl, validation.jsonl or '
+        "test.jsonl, nor such column files; name the file itself or a "
+        "prepared folder."
+    )
 
 
-def _files(files: dict[str, Path]) -> Source:
+def _files(
+    files: dict[str, Path], reader: Callable[[Path], list[dict]]
+) -> Source:
     return Source(
         tuple(files),
-        lambda split: read_jsonl(files[split]),
+        lambda split: reader(files[split]),
         lambda: digest(files.values()),
     )

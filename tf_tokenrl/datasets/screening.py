@@ -16,8 +16,10 @@ SHORT = "dropped: answer too short"
 REPEATED = "dropped: repeated"
 LEAKED = "dropped: prompt of an earlier split"
 LONG = "dropped: answer too long"
+LONG_PROMPT = "dropped: prompt too long"
 TRUNCATED = "prompts cut"
-FATES = (ROWS_IN, EMPTY, SHORT, REPEATED, LEAKED, LONG, ROWS_OUT, TRUNCATED)
+FATES = (ROWS_IN, EMPTY, SHORT, REPEATED, LEAKED, LONG, LONG_PROMPT)
+FATES += (ROWS_OUT, TRUNCATED)
 _MOST_CHARACTERS = 16  # of a SentencePiece token, unless trained otherwise
 _USUAL_CHARACTERS = 5
 
@@ -135,6 +137,25 @@ def fit(
         counts[TRUNCATED] += prompt != example.prompt
         kept.append(example._replace(prompt=prompt))
     return Screened(kept, counts)
+
+
+def fit_words(
+    examples: list[Example], processor, max_prompt_tokens: int
+) -> Screened:
+    """Drop prompts over their limit: one that is cut would lose its labels.
+
+    Args:
+        examples: rows whose prompts are words with a label each.
+        processor: a `sentencepiece.SentencePieceProcessor`.
+        max_prompt_tokens: tokens of a prompt, without any special token.
+    """
+    kept = []
+    for example in examples:
+        words = processor.encode(example.prompt.split())
+        if sum(max(len(word), 1) for word in words) <= max_prompt_tokens:
+            kept.append(example)
+    dropped = len(examples) - len(kept)
+    return Screened(kept, Counter({LONG_PROMPT: dropped}))
 
 
 def require_rows(split: str, examples: list[Example], counts: Counter) -> None:

@@ -46,12 +46,13 @@ def open_tfds(name: str) -> tfds.core.DatasetBuilder:
 
 
 def read_tfds(builder: tfds.core.DatasetBuilder, split: str) -> list[dict]:
-    """The rows of one split, bytes decoded and arrays made lists."""
+    """The rows of one split: plain lists and texts, classes by their names."""
     try:
         rows = builder.as_data_source(split)
     except NotImplementedError:  # a format without random access
         rows = tfds.as_numpy(builder.as_dataset(split=split))
-    return [_plain(row) for row in rows]
+    features = builder.info.features
+    return [_named(features, _plain(row)) for row in rows]
 
 
 def _unknown(name: str) -> TokenRLError:
@@ -99,6 +100,19 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
     return value
+
+
+def _named(features: Any, row: dict) -> dict:
+    """The row with the names of its classes; -1 stands for none in TFDS."""
+
+    def name(feature, value):
+        if isinstance(feature, tfds.features.Sequence) and type(value) is list:
+            return [name(feature.feature, inner) for inner in value]
+        if not isinstance(feature, tfds.features.ClassLabel):
+            return value
+        return feature.int2str(value) if value >= 0 else None
+
+    return {key: name(features[key], value) for key, value in row.items()}
 
 
 def _line(error: Exception) -> str:

@@ -11,21 +11,23 @@ from tf_tokenrl.models.call_with_cache import (
     CallWithCacheDecoder,
     check_architecture,
 )
-from tf_tokenrl.models.policy import Policy
+from tf_tokenrl.models.generative import GenerativePolicy
 
 
 @keras.saving.register_keras_serializable(package="tf_tokenrl")
-class CausalPolicy(Policy):
+class CausalPolicy(GenerativePolicy):
     """A causal transformer that chooses tokens, with a value head.
 
     Args:
         causal_lm: a `keras_hub.models.CausalLM`; held, not copied.
-        **kwargs: see `Policy`.
+        **kwargs: see `GenerativePolicy`.
 
     Raises:
         TokenRLError: the model cannot be decoded, or has no room for the
             longest prompt and answer.
     """
+
+    parts = ("tokenizer", "causal_lm")
 
     def __init__(self, causal_lm, **kwargs):
         super().__init__(**kwargs)
@@ -80,24 +82,14 @@ class CausalPolicy(Policy):
         return config
 
     @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for part in ("causal_lm", "tokenizer"):
-            if isinstance(config[part], dict):
-                config[part] = keras.saving.deserialize_keras_object(
-                    config[part]
-                )
-        return cls(**config)
-
-    @classmethod
     def from_preset(cls, preset: str, **kwargs) -> "CausalPolicy":
         """A policy over pretrained weights.
 
         Args:
             preset: a KerasHub preset name or a local folder, either of
                 KerasHub's or of Hugging Face's making.
-            **kwargs: see `Policy`; limits default to 512 prompt and 128 new
-                tokens.
+            **kwargs: see `GenerativePolicy`; limits default to 512 prompt
+                and 128 new tokens.
 
         Raises:
             TokenRLError: there is no such preset or folder.

@@ -177,7 +177,7 @@ def next_version(folder: str | Path) -> Path:
 def _write(policy, folder: str) -> None:
     policy.encode([""])  # some tokenizers make their tables on first use
     with byte_pair.forgetful(policy.tokenizer):
-        served = ServedPolicy(policy)
+        served = policy.served()
         tf.saved_model.save(served, folder, signatures=served.signatures())
     _check_ops(Path(folder, "saved_model.pb"))
 

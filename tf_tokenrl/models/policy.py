@@ -1,13 +1,9 @@
-"""What every policy is: a Keras model that chooses tokens and judges states.
+"""What every policy is: a Keras model that chooses actions and judges states.
 
-    encode -> act -> decode      text to answers
-    call                         log-probs, values and entropy of given answers
-
-Inside a policy, and nowhere else, position `t` of an answer is scored by the
-hidden state of the token before it.
+encode -> act -> decode      text to answers
+call                         log-probs, values and entropy of given answers
 """
 
-import functools
 from pathlib import Path
 
 import keras
@@ -17,30 +13,29 @@ import tensorflow as tf
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Response, Rollout, Scores, Tensor
 from tf_tokenrl.models import divergence
-from tf_tokenrl.models.decoding import Decoded, decode
 from tf_tokenrl.models.export import export
-from tf_tokenrl.models.given import Given, join_given, place_after
+from tf_tokenrl.models.given import Given
 from tf_tokenrl.models.sampling import Sampling, mix_uniform
-from tf_tokenrl.models.text import TextCodec
 from tf_tokenrl.ops import categorical
 
 
 class Policy(keras.Model):
-    """A language model with a value head.
+    """A model that chooses actions for a text, with a value head.
 
-    Subclasses give `hidden_states`, `logits` and `decoder`; this class does
-    the rest.
+    An action is the next token of an answer (`GenerativePolicy`) or the label
+    of a word or a text (`LabelPolicy`). Subclasses give `text`,
+    `action_states`, `logits`, `act` and `served`; this class does the rest.
 
     Args:
         tokenizer: a `keras_hub` tokenizer.
-        max_prompt_tokens: the longest prompt, the token that opens the
-            answer included.
-        max_new_tokens: the longest answer, its stop token included.
+        max_prompt_tokens: the longest prompt, special tokens included.
+        max_new_tokens: T, the most actions for one prompt.
         temperature: of sampling and of every log-prob that is trained on.
-        stop_ids: tokens that end an answer.
-        prompt_start_id: put before each prompt, or None.
-        answer_start_id: put after each prompt to open the answer, or None.
+        stop_ids: actions that end an answer.
     """
+
+    parts: tuple[str, ...] = ("tokenizer",)  # arguments that Keras revives
+    writes_text = False  # whether prompts are what it could have written
 
     def __init__(
         self,
@@ -49,8 +44,6 @@ class Policy(keras.Model):
         max_new_tokens: int,
         temperature: float = 1.0,
         stop_ids: tuple[int, ...] = (),
-        prompt_start_id: int | None = None,
-        answer_start_id: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -64,18 +57,11 @@ class Policy(keras.Model):
                 "max_prompt_tokens and max_new_tokens must be at least 1, got "
                 f"{max_prompt_tokens} and {max_new_tokens}."
             )
-        if prompt_start_id is None and answer_start_id is None:
-            raise TokenRLError(
-                "Give prompt_start_id or answer_start_id: without either an "
-                "empty prompt has no token to start from."
-            )
         self.tokenizer = tokenizer
         self.max_prompt_tokens = max_prompt_tokens
         self.max_new_tokens = max_new_tokens
         self.temperature = temperature
         self.stop_ids = tuple(int(i) for i in stop_ids)
-        self.prompt_start_id = prompt_start_id
-        self.answer_start_id = answer_start_id
         self.value_head = keras.layers.Dense(
             1, kernel_initializer="zeros", dtype="float32", name="value_head"
         )
@@ -83,31 +69,75 @@ class Policy(keras.Model):
 
     # What a subclass gives.
 
-    def hidden_states(self, token_ids, padding_mask):
-        """`[B, L]` ids, padded on the right -> `[B, L, H]`."""
+    @property
+    def text(self):
+        """Text to ids and back as the served graph does it: a codec."""
+        raise NotImplementedError(type(self).__name__)
+
+    def action_states(self, inputs: dict) -> tf.Tensor:
+        """Hidden states `[B, T, H]` from which each action is chosen.
+
+        Args:
+            inputs: see `call`.
+        """
         raise NotImplementedError(type(self).__name__)
 
     def logits(self, hidden):
         """`[..., H]` -> float32 `[..., V]`, before temperature."""
         raise NotImplementedError(type(self).__name__)
 
-    def decoder(self):
-        """A fresh `decoding.Decoder` over this policy's weights."""
+    def act(
+        self,
+        prompt_ids: tf.Tensor,
+        prompt_mask: tf.Tensor,
+        seeds: tf.Tensor,
+        sampling: Sampling | None = None,
+        capacity: int | None = None,
+    ) -> Rollout:
+        """Choose actions for each prompt; call it inside a `tf.function`.
+
+        Args:
+            prompt_ids: int32 `[B, P]`, padded on the right.
+            prompt_mask: bool `[B, P]`.
+            seeds: int64 `[B, 2]`; a row's answer depends on its own seed and
+                prompt alone (see `sampling.row_seeds`).
+            sampling: numbers or `[B]` tensors; by default this policy's own.
+            capacity: T; by default the policy's `max_new_tokens`.
+
+        Returns:
+            A `Rollout` with log-probs (nats) under exactly the distribution
+            sampled from.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def act_after(
+        self,
+        prompt_ids: tf.Tensor,
+        prompt_mask: tf.Tensor,
+        given: Given,
+        seeds: tf.Tensor,
+        sampling: Sampling | None = None,
+    ) -> Rollout:
+        """Sample the rest of answers whose first tokens are given.
+
+        Args:
+            prompt_ids: int32 `[B, P]`, padded on the right.
+            prompt_mask: bool `[B, P]`.
+            given: the first tokens of each answer.
+            seeds: int64 `[B, 2]`, as for `act`.
+            sampling: as for `act`; the limit is that of the whole answer.
+
+        Returns:
+            A `Rollout` of whole answers `[B, T]`. The given tokens stand in
+            `actions` with the mask False; log-probs and values there are 0.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def served(self) -> tf.Module:
+        """The graphs that a server runs, see `models.export`."""
         raise NotImplementedError(type(self).__name__)
 
     # Text to tokens and back.
-
-    @functools.cached_property
-    def text(self) -> TextCodec:
-        """The tokenizer as the served graph runs it."""
-        return TextCodec(
-            self.tokenizer,
-            self.max_prompt_tokens,
-            self.max_new_tokens,
-            self.stop_ids,
-            self.prompt_start_id,
-            self.answer_start_id,
-        )
 
     def encode(self, prompts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Prompts as int32 ids and bool mask `[B, P]`, padded on the right.
@@ -141,78 +171,6 @@ class Policy(keras.Model):
         """How this policy samples when it learns."""
         return Sampling(self.temperature, 0, 1.0, self.max_new_tokens)
 
-    def act(
-        self,
-        prompt_ids: tf.Tensor,
-        prompt_mask: tf.Tensor,
-        seeds: tf.Tensor,
-        sampling: Sampling | None = None,
-        capacity: int | None = None,
-    ) -> Rollout:
-        """Sample one answer per prompt; call it inside a `tf.function`.
-
-        Args:
-            prompt_ids: int32 `[B, P]`, padded on the right.
-            prompt_mask: bool `[B, P]`.
-            seeds: int64 `[B, 2]`; a row's answer depends on its own seed and
-                prompt alone (see `sampling.row_seeds`).
-            sampling: numbers or `[B]` tensors; by default this policy's own.
-            capacity: T; by default the policy's `max_new_tokens`.
-
-        Returns:
-            A `Rollout` with log-probs (nats) under exactly the distribution
-            sampled from.
-        """
-        rows = tf.shape(prompt_ids)[0]
-        lengths = tf.reduce_sum(tf.cast(prompt_mask, tf.int32), axis=-1)
-        answers: Decoded = decode(
-            self.decoder(),
-            tf.cast(prompt_ids, tf.int32),
-            lengths,
-            seeds,
-            (sampling or self.sampling).per_row(rows),
-            list(self.stop_ids),
-            capacity or self.max_new_tokens,
-        )
-        return Rollout(
-            prompt_ids,
-            prompt_mask,
-            answers.actions,
-            answers.mask,
-            answers.log_probs,
-            answers.values,
-        )
-
-    def act_after(
-        self,
-        prompt_ids: tf.Tensor,
-        prompt_mask: tf.Tensor,
-        given: Given,
-        seeds: tf.Tensor,
-        sampling: Sampling | None = None,
-    ) -> Rollout:
-        """Sample the rest of answers whose first tokens are given.
-
-        Args:
-            prompt_ids: int32 `[B, P]`, padded on the right.
-            prompt_mask: bool `[B, P]`.
-            given: the first tokens of each answer.
-            seeds: int64 `[B, 2]`, as for `act`.
-            sampling: as for `act`; the limit is that of the whole answer.
-
-        Returns:
-            A `Rollout` of whole answers `[B, T]`. The given tokens stand in
-            `actions` with the mask False; log-probs and values there are 0.
-        """
-        sampling = sampling or self.sampling
-        left = tf.maximum(sampling.max_new_tokens - given.counts, 0)
-        left = tf.where(given.ended, 0, left)
-        ids, mask = join_given(prompt_ids, prompt_mask, given)
-        rest = self.act(
-            ids, mask, seeds, sampling._replace(max_new_tokens=left)
-        )
-        return Rollout(prompt_ids, prompt_mask, *place_after(given, rest[2:6]))
-
     # Scoring.
 
     def call(
@@ -237,7 +195,7 @@ class Policy(keras.Model):
                 nothing, see `Sampling`.
             reference: adds `divergence`, see `divergence.score_against`.
         """
-        hidden = self._hidden_before_actions(inputs)
+        hidden = self.action_states(inputs)
         chosen = tf.where(inputs["mask"])  # only these need the output layer
         logits = self.logits(tf.gather_nd(hidden, chosen))
         if temperature is None:
@@ -261,7 +219,7 @@ class Policy(keras.Model):
             "entropy": placed(categorical.entropy(logits, temperature)),
         }
         if reference is not None:
-            theirs = reference._hidden_before_actions(inputs)
+            theirs = reference.action_states(inputs)
             states = tf.gather_nd(hidden, chosen), tf.gather_nd(theirs, chosen)
             kl = divergence.exact((self, reference), states, temperature)
             found["divergence"] = placed(kl)
@@ -295,36 +253,6 @@ class Policy(keras.Model):
     def state_values(self, hidden: tf.Tensor) -> tf.Tensor:
         """The critic's value of each state: `[..., H]` -> float32 `[...]`."""
         return self.value_head(tf.cast(hidden, tf.float32))[..., 0]
-
-    def _hidden_before_actions(self, inputs: dict) -> tf.Tensor:
-        """Hidden states `[B, T, H]` from which each action was chosen.
-
-        Prompt and answer are joined without a gap, so that every row is
-        computed as if it stood alone, whatever its batch is padded to.
-        """
-        prompt_ids = tf.cast(inputs["prompt_ids"], tf.int32)
-        actions = tf.cast(inputs["actions"], tf.int32)
-        width, columns = tf.shape(prompt_ids)[1], tf.shape(actions)[1]
-        lengths = tf.reduce_sum(tf.cast(inputs["prompt_mask"], tf.int32), -1)
-        answer = tf.reverse(
-            tf.cumsum(
-                tf.reverse(tf.cast(inputs["mask"], tf.int32), [1]), axis=1
-            ),
-            [1],
-        )
-        totals = lengths + tf.reduce_sum(tf.cast(answer > 0, tf.int32), -1)
-        place = tf.range(width + columns)[None]
-        source = tf.where(
-            place < lengths[:, None], place, place - lengths[:, None] + width
-        )
-        source = tf.minimum(source, width + columns - 1)
-        joined = tf.concat([prompt_ids, actions], axis=1)
-        joined = tf.gather(joined, source, batch_dims=1)
-        present = place < totals[:, None]
-        joined = tf.where(present, joined, 0)
-        hidden = self.hidden_states(joined, present)
-        before = lengths[:, None] - 1 + tf.range(columns)[None]
-        return tf.gather(hidden, before, batch_dims=1)
 
     # Maximum likelihood with `fit`.
 
@@ -366,11 +294,15 @@ class Policy(keras.Model):
                 "max_new_tokens": self.max_new_tokens,
                 "temperature": self.temperature,
                 "stop_ids": self.stop_ids,
-                "prompt_start_id": self.prompt_start_id,
-                "answer_start_id": self.answer_start_id,
             }
         )
         return config
+
+    @classmethod
+    def from_config(cls, config):
+        revive = keras.saving.deserialize_keras_object
+        given = {k: config[k] for k in cls.parts if isinstance(config[k], dict)}
+        return cls(**config | {k: revive(v) for k, v in given.items()})
 
     def export(self, filepath: str | Path, **kwargs) -> None:
         """Write a SavedModel for TensorFlow Serving, see `models.export`.

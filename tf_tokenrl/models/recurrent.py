@@ -6,13 +6,13 @@ import tensorflow as tf
 from tf_tokenrl.errors import unknown
 from tf_tokenrl.models import output_layer
 from tf_tokenrl.models.decoding import Prefill
-from tf_tokenrl.models.policy import Policy
+from tf_tokenrl.models.generative import GenerativePolicy
 
 _LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
 
 @keras.saving.register_keras_serializable(package="tf_tokenrl")
-class RecurrentPolicy(Policy):
+class RecurrentPolicy(GenerativePolicy):
     """A recurrent language model that chooses tokens, with a value head.
 
     Args:
@@ -21,7 +21,7 @@ class RecurrentPolicy(Policy):
         hidden_dim: width of the embedding and of every layer; the embedding
             also gives the logits.
         num_layers: recurrent layers.
-        **kwargs: see `Policy`.
+        **kwargs: see `GenerativePolicy`.
     """
 
     def __init__(
@@ -91,15 +91,6 @@ class RecurrentPolicy(Policy):
             }
         )
         return config
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        if isinstance(config["tokenizer"], dict):
-            config["tokenizer"] = keras.saving.deserialize_keras_object(
-                config["tokenizer"]
-            )
-        return cls(**config)
 
 
 class RecurrentDecoder:

@@ -6,9 +6,11 @@ import keras_hub
 
 from tf_tokenrl.errors import unknown
 from tf_tokenrl.models.causal import CausalPolicy
+from tf_tokenrl.models.label import LabelPolicy
+from tf_tokenrl.models.label_codec import LETTER_CASES
 from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.models.recurrent import RecurrentPolicy
-from tf_tokenrl.models.tokenizer import START, STOP
+from tf_tokenrl.models.tokenizer import START, STOP, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -16,16 +18,19 @@ class ModelOptions:
     """The shape of a policy with fresh weights.
 
     Attributes:
-        architecture: "gpt2", "llama", "lstm" or "gru".
+        architecture: "gpt2", "llama", "lstm" or "gru" for a policy that
+            writes, "bert" for one that labels.
         layers: number of layers.
         width: hidden size.
         heads: attention heads; recurrent models have none.
+        letter_case: tell "bert" how each word is written.
     """
 
     architecture: str = "gpt2"
     layers: int = 2
     width: int = 128
     heads: int = 4
+    letter_case: bool = False
 
 
 def build(
@@ -57,6 +62,53 @@ def build(
         temperature=temperature,
         stop_ids=(STOP,),
         answer_start_id=START,
+    )
+
+
+def build_labelling(
+    options: ModelOptions,
+    tokenizer,
+    labels: tuple[str, ...],
+    unit: str,
+    max_prompt_tokens: int,
+    temperature: float = 1.0,
+) -> LabelPolicy:
+    """A policy whose actions are labels.
+
+    Args:
+        options: its shape; only encoders can label.
+        tokenizer: of `models.tokenizer`, with its fixed ids.
+        labels: see `LabelPolicy`.
+        unit: see `LabelPolicy`.
+        max_prompt_tokens: see `LabelPolicy`.
+        temperature: see `Policy`.
+
+    Raises:
+        TokenRLError: the architecture is no encoder.
+    """
+    if options.architecture != "bert":
+        raise unknown("encoder", options.architecture, ["bert"])
+    encoder = keras_hub.models.BertBackbone(
+        vocabulary_size=tokenizer.vocabulary_size(),
+        num_layers=options.layers,
+        num_heads=options.heads,
+        hidden_dim=options.width,
+        intermediate_dim=4 * options.width,
+        dropout=0.0,
+        max_sequence_length=max_prompt_tokens,
+        num_segments=LETTER_CASES if options.letter_case else 1,
+    )
+    return LabelPolicy(
+        encoder,
+        labels,
+        max_prompt_tokens,
+        unit,
+        start_id=START,
+        end_id=STOP,
+        unknown_id=UNKNOWN,
+        letter_case=options.letter_case,
+        tokenizer=tokenizer,
+        temperature=temperature,
     )
 
 

@@ -9,7 +9,11 @@ from pathlib import Path
 import keras
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models import causal, recurrent  # noqa: F401  registers both
+from tf_tokenrl.models import (  # noqa: F401  registers all three
+    causal,
+    label,
+    recurrent,
+)
 from tf_tokenrl.models.policy import Policy
 
 _UNREADABLE = (

@@ -17,9 +17,9 @@ import sys
 
 from tf_tokenrl import catalog
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.tasks.base import Task
+from tf_tokenrl.tasks.base import LabelTask, Task
 
-__all__ = ["Task", "get"]
+__all__ = ["LabelTask", "Task", "get"]
 
 
 def get(name: str, **options) -> Task:

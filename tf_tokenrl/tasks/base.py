@@ -1,8 +1,9 @@
 """The contract of tasks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 
 
@@ -23,3 +24,35 @@ class Task(ABC):
         Raises:
             TokenRLError: the data cannot be read, or the split is empty.
         """
+
+
+class LabelTask(Task):
+    """A task whose answers are labels, joined by spaces.
+
+    Attributes:
+        unit: "word", each word of a prompt gets a label, or "text", it gets
+            one as a whole.
+    """
+
+    unit: str = "text"
+
+    def labels(self, examples: Iterable[Example]) -> tuple[str, ...]:
+        """All labels that the references have, sorted.
+
+        Raises:
+            TokenRLError: there is only one, or none.
+        """
+        found: set[str] = set()
+        for example in examples:
+            for answer in example.references:
+                found |= set(self.parts(answer))
+        if len(found) < 2:
+            raise TokenRLError(
+                f"The examples have {len(found)} label: at least 2 are needed "
+                "to choose from."
+            )
+        return tuple(sorted(found))
+
+    def parts(self, answer: str) -> list[str]:
+        """The labels of an answer."""
+        return answer.split() if self.unit == "word" else [answer]

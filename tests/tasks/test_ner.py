@@ -1,0 +1,112 @@
+import json
+from pathlib import Path
+
+import pytest
+import tensorflow_datasets as tfds
+
+from tf_tokenrl import tasks
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.tasks.ner import begin_spans
+
+CONLL = Path("/work/shared/data/conll2003")
+
+
+class ToyTags(tfds.core.GeneratorBasedBuilder):
+    """Laid out as `conll2003` is."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    code_path = Path(__file__)
+
+    def _info(self):
+        tag = tfds.features.ClassLabel(names=["O", "B-PER", "I-PER"])
+        features = tfds.features.FeaturesDict(
+            {
+                "tokens": tfds.features.Sequence(tfds.features.Text()),
+                "ner": tfds.features.Sequence(tag),
+            }
+        )
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i in range(40):
+            yield i, {"tokens": ["Peter", "Miller", f"{i}"], "ner": [1, 2, 0]}
+
+
+def write(folder, rows):
+    path = folder / "train.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    "given, made",
+    [
+        ("I-X I-X O I-X", "B-X I-X O B-X"),
+        ("I-X B-X I-X I-Y", "B-X B-X I-X B-Y"),
+        ("B-X I-X O B-Y", "B-X I-X O B-Y"),
+        ("B-X E-X S-Y O", "B-X E-X S-Y O"),
+        ("NN VB I-", "NN VB B-"),
+        ("", ""),
+    ],
+)
+def test_spans_begin_with_b(given, made):
+    assert begin_spans(given.split()) == made.split()
+    assert begin_spans(made.split()) == made.split()
+
+
+def test_prepared_rows_are_read_as_they_are(tmp_path):
+    rows = [
+        {"source": f"Ann met {i}", "target": "B-P O O", "key": f"k{i}"}
+        for i in range(50)
+    ]
+    task = tasks.get("ner", data=write(tmp_path, rows))
+    examples = task.examples("train")
+    assert examples[0].references == ("B-P O O",)
+    assert examples[0].key.startswith("k")
+    assert task.labels(examples) == ("B-P", "O")
+    assert task.unit == "word"
+
+
+def test_words_may_be_lists_under_the_usual_names(tmp_path):
+    rows = [
+        {"tokens": ["a", f"{i}"], "ner_tags": ["O", "I-X"]} for i in range(50)
+    ]
+    example = tasks.get("ner", data=write(tmp_path, rows)).examples("train")[0]
+    assert example.prompt.startswith("a ")
+    assert example.references == ("O B-X",)
+
+
+def test_words_and_tags_must_agree(tmp_path):
+    rows = [{"source": "a b", "target": "O", "key": "k7"}] * 50
+    task = tasks.get("ner", data=write(tmp_path, rows))
+    with pytest.raises(TokenRLError, match='"k7".* has 2 words but 1 tags'):
+        [task.examples(split) for split in ("train", "validation", "test")]
+
+
+def test_one_tag_is_nothing_to_choose_from(tmp_path):
+    rows = [{"source": f"a {i}", "target": "O O"} for i in range(50)]
+    task = tasks.get("ner", data=write(tmp_path, rows))
+    with pytest.raises(TokenRLError, match="have 1 label"):
+        task.labels(task.examples("train"))
+
+
+def test_a_tfds_set_of_tags_is_read_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    examples = tasks.get("ner", data="tfds:toy_tags").examples("train")
+    assert examples[0].prompt.startswith("Peter Miller ")
+    assert examples[0].references == ("B-PER I-PER O",)
+
+
+@pytest.mark.skipif(not CONLL.is_dir(), reason="needs CoNLL-2003")
+def test_conll_2003_has_the_published_counts():
+    task = tasks.get("ner", data=str(CONLL))
+    examples = task.examples("validation")
+    tags = [t for e in examples for t in e.reference.split()]
+    assert (len(examples), len(tags)) == (3250, 51362)
+    begun = {kind: tags.count(f"B-{kind}") for kind in ("LOC", "MISC")}
+    begun |= {kind: tags.count(f"B-{kind}") for kind in ("ORG", "PER")}
+    assert begun == {"LOC": 1837, "MISC": 922, "ORG": 1341, "PER": 1842}
