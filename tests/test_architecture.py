@@ -18,7 +18,7 @@ LAYERS = [
     {"trainer", "update", "collection", "checkpoint", "checks"}
     | {"callbacks", "evaluation", "supervised", "samples", "summary"}
     | {"report", "q_learning", "interrupt", "learning_rate", "lessons"}
-    | {"kl_loss", "reward_processes", "self_check"},
+    | {"kl_loss", "label_scores", "reward_processes", "self_check"},
     {"serving", "client", "parity"},
     {"pipelines"},
     {"cli"},

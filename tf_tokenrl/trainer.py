@@ -294,7 +294,8 @@ class Trainer:
         if rollout.reference_log_probs is not None:
             logs["kl"] = float(_kl(rollout).sum() / rows)
         logs["length"] = float(tokens / rows)
-        logs["stopped"] = float(_stopped(rollout, self.policy.stop_ids).mean())
+        if stop_ids := self.policy.stop_ids:
+            logs["stopped"] = float(_stopped(rollout, stop_ids).mean())
         logs |= metrics
         logs |= {k: float(v) for k, v in (batch.settings or {}).items()}
         rate = tf.convert_to_tensor(self.optimizer.learning_rate)
