@@ -10,7 +10,7 @@ from tf_tokenrl.models import storage
 from tf_tokenrl.models.label import LabelPolicy
 from tf_tokenrl.models.label_codec import unpack
 
-PROMPTS = ["the name of a given file", "", "Open", "a LIST or"]
+PROMPTS = ["the filename of a given list", "", "Open", "a LIST or"]
 TAGS = ["O O O B-X I-X O", "", "B-X", "I-X B-X O"]
 LABELS = ["O", "I-X", "O", "B-X"]
 
@@ -44,7 +44,7 @@ def test_a_word_is_scored_at_its_first_piece(tagger):
         ids = rollout.prompt_ids[row][rollout.prompt_mask[row]]
         hidden = tagger.hidden_states(ids[None], np.ones([1, len(ids)], bool))
         pieces = [tagger.tokenizer(w) for w in PROMPTS[row].split()]
-        assert any(len(p) > 1 for p in pieces) or row
+        assert row or any(len(p) > 1 for p in pieces)
         first = 1 + np.cumsum([0, *map(len, pieces)])[:-1]
         hidden = tf.gather(hidden[0], first)
         log_p = tf.nn.log_softmax(tagger.logits(hidden) / 0.7).numpy()
