@@ -108,21 +108,41 @@ def _optimizer(options: SftOptions, rows: int) -> keras.Optimizer:
 def _policy(options: SftOptions, task: tasks.Task, train: list[Example]):
     if options.start is not None:
         return storage.load(options.start)
-    limits = {
-        "max_prompt_tokens": options.max_prompt_tokens,
-        "temperature": options.temperature,
-    }
     if isinstance(task, tasks.LabelTask):
-        limits |= {"labels": task.labels(train), "unit": task.unit}
-    else:
-        limits["max_new_tokens"] = options.max_new_tokens
-    labels = isinstance(task, tasks.LabelTask)
-    if options.preset and labels:
-        return LabelPolicy.from_preset(
-            options.preset, letter_case=options.model.letter_case, **limits
-        )
+        return _labelling_policy(options, task.labels(train), task.unit)
     if options.preset:
-        return CausalPolicy.from_preset(options.preset, **limits)
-    tokenizer = load_tokenizer(options.data / "tokenizer.spm")
-    build = scratch.build_labelling if labels else scratch.build
-    return build(options.model, tokenizer, **limits)
+        return CausalPolicy.from_preset(
+            options.preset,
+            max_prompt_tokens=options.max_prompt_tokens,
+            max_new_tokens=options.max_new_tokens,
+            temperature=options.temperature,
+        )
+    return scratch.build(
+        options.model,
+        load_tokenizer(options.data / "tokenizer.spm"),
+        options.max_prompt_tokens,
+        options.max_new_tokens,
+        options.temperature,
+    )
+
+
+def _labelling_policy(
+    options: SftOptions, labels: tuple[str, ...], unit: str
+) -> LabelPolicy:
+    if options.preset:
+        return LabelPolicy.from_preset(
+            options.preset,
+            labels,
+            unit=unit,
+            letter_case=options.model.letter_case,
+            max_prompt_tokens=options.max_prompt_tokens,
+            temperature=options.temperature,
+        )
+    return scratch.build_labelling(
+        options.model,
+        load_tokenizer(options.data / "tokenizer.spm"),
+        labels,
+        unit,
+        options.max_prompt_tokens,
+        options.temperature,
+    )

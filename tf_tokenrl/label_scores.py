@@ -1,7 +1,7 @@
 """Precision, recall and F1 of each label over a whole data set."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -143,8 +143,9 @@ def _mean(labels: Mapping[str, Score]) -> Score:
     """Plain means over all labels; supports are summed."""
     if not labels:
         return Score(0.0, 0.0, 0.0, 0)
-    columns: Sequence = tuple(zip(*labels.values(), strict=True))
-    return Score(*(float(np.mean(c)) for c in columns[:3]), sum(columns[3]))
+    precision, recall, f1, support = zip(*labels.values(), strict=True)
+    means = [float(np.mean(column)) for column in (precision, recall, f1)]
+    return Score(means[0], means[1], means[2], sum(support))
 
 
 def _interval(totals: np.ndarray, seed: int = 0) -> Estimate:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests import tiny
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.models import storage
+from tf_tokenrl.models.given import Given
 from tf_tokenrl.models.label import LabelPolicy
 from tf_tokenrl.models.label_codec import unpack
 
@@ -152,6 +153,29 @@ def test_labels_come_as_often_as_they_are_likely():
     # Labels of one text are independent of each other.
     first, second = (rollout.actions[:, :2] == 0).T.astype(float)
     assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(rows)
+
+
+def test_given_labels_stand_and_the_others_are_drawn_as_ever():
+    policy = tiny.shared_label_policy(unit="word")
+    ids, mask = policy.encode(PROMPTS)
+    seeds = tf.constant(np.arange(8).reshape(4, 2))
+    free = tiny.roll_out(policy, ids, mask, seeds=seeds)
+    given = Given(
+        tf.constant([[2, 0, 2]] * 4), tf.constant([3, 0, 1, 1]), [False] * 4
+    )
+    rollout = tf.function(policy.act_after)(ids, mask, given, seeds)
+    begun = np.arange(free.mask.shape[1]) < given.counts.numpy()[:, None]
+    np.testing.assert_array_equal(rollout.mask, free.mask & ~begun)
+    for name in ("actions", "log_probs", "values"):
+        np.testing.assert_allclose(
+            getattr(rollout, name).numpy()[rollout.mask],
+            getattr(free, name)[rollout.mask],
+            atol=1e-6,
+        )
+    assert rollout.actions.numpy()[0, :3].tolist() == [2, 0, 2]
+    assert not rollout.log_probs.numpy()[~rollout.mask.numpy()].any()
+    scores = policy.score(rollout)
+    np.testing.assert_allclose(scores.log_probs, rollout.log_probs, atol=1e-5)
 
 
 def test_temperature_0_takes_the_likeliest(policy):
