@@ -74,7 +74,8 @@ def run(request, tmp_path_factory):
 
 def test_prepared_rows_keep_their_labels(run):
     task, data, _ = run
-    rows = [json.loads(row) for row in (data / "train.jsonl").open()]
+    lines = (data / "train.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
     found = {row["target"] for row in rows}
     if task == "classification":
         assert found == {"planet here", "none"}
