@@ -103,7 +103,9 @@ def table(scores: LabelScores) -> str:
 def _scores(
     answers: Answers, items: Callable[[str], Iterable[Item]]
 ) -> LabelScores:
-    right, found, wanted = [], [], []  # of each example, per label
+    right: list[Counter[str]] = []  # of each example, per label
+    found: list[Counter[str]] = []
+    wanted: list[Counter[str]] = []
     for example, response in zip(
         answers.examples, answers.responses, strict=True
     ):
@@ -114,7 +116,8 @@ def _scores(
             (wanted, gold),
         ):
             counts.append(Counter(label for label, _ in chosen))
-    sums = [sum(counts, Counter()) for counts in (right, found, wanted)]
+    none: Counter[str] = Counter()
+    sums = [sum(counts, none) for counts in (right, found, wanted)]
     labels = {
         label: _score(*(counts[label] for counts in sums))
         for label in sorted(sums[1] | sums[2])

@@ -18,8 +18,10 @@ LEAKED = "dropped: prompt of an earlier split"
 LONG = "dropped: answer too long"
 LONG_PROMPT = "dropped: prompt too long"
 TRUNCATED = "prompts cut"
-FATES = (ROWS_IN, EMPTY, SHORT, REPEATED, LEAKED, LONG, LONG_PROMPT)
-FATES += (ROWS_OUT, TRUNCATED)
+FATES = (
+    *(ROWS_IN, EMPTY, SHORT, REPEATED, LEAKED),
+    *(LONG, LONG_PROMPT, ROWS_OUT, TRUNCATED),
+)
 _MOST_CHARACTERS = 16  # of a SentencePiece token, unless trained otherwise
 _USUAL_CHARACTERS = 5
 
