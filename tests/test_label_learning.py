@@ -51,7 +51,7 @@ def accuracy(policy, unit):
 
 
 def learn(name, unit, seed=0, steps=60):
-    policy = tiny.label_policy(unit=unit, seed=seed)
+    policy = tiny.label_policy(unit=unit, seed=seed, rough=False)
     trainer = Trainer(
         policy,
         reward=rewards.parse(f"{REWARDS[unit]} - 0.01 * kl"),

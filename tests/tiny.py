@@ -109,7 +109,9 @@ def encoder(name: str = "bert"):
     return models.DistilBertBackbone(**options)
 
 
-def label_policy(name: str = "bert", seed: int = 0, **options):
+def label_policy(
+    name: str = "bert", seed: int = 0, rough: bool = True, **options
+):
     keras.utils.set_random_seed(seed)
     settings = dict(
         tokenizer=tokenizer(),
@@ -121,7 +123,8 @@ def label_policy(name: str = "bert", seed: int = 0, **options):
         letter_case=name == "bert",
     )
     made = LabelPolicy(encoder(name), **{**settings, **options})
-    roughen(made, seed)
+    if rough:
+        roughen(made, seed)
     return made
 
 
