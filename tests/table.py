@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from tests import tiny
 from tf_tokenrl.models.decoding import Prefill
-from tf_tokenrl.models.policy import Policy
+from tf_tokenrl.models.generative import GenerativePolicy
 
 
 @keras.saving.register_keras_serializable(package="tests")
-class TablePolicy(Policy):
+class TablePolicy(GenerativePolicy):
     """Logits and value of the next token depend on the last one alone."""
 
     def __init__(self, tokenizer, **kwargs):

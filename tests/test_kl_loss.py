@@ -50,7 +50,7 @@ def rollout(policy, reference):
 
 
 def logits(policy, rollout):
-    hidden = policy._hidden_before_actions(
+    hidden = policy.action_states(
         {
             "prompt_ids": rollout.prompt_ids,
             "prompt_mask": rollout.prompt_mask,

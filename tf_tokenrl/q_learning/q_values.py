@@ -37,7 +37,7 @@ def q_values(policy: Policy, observation: Tensor) -> tf.Tensor:
     prompt = observation[:, : policy.max_prompt_tokens]
     answer = observation[:, policy.max_prompt_tokens :]
     mask = answer != EMPTY
-    states = policy._hidden_before_actions(
+    states = policy.action_states(
         {
             "prompt_ids": tf.maximum(prompt, 0),
             "prompt_mask": prompt != EMPTY,
