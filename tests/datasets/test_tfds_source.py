@@ -51,6 +51,12 @@ class ToyBroken(ToyPairs):
         raise ConnectionError("the server is away\nand more lines")
 
 
+with tfds.core.registered.skip_registration():
+
+    class Scitldr(ToyPairs):
+        """Known by the files that it left in the data folder alone."""
+
+
 @pytest.fixture(autouse=True)
 def data_dir(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
@@ -88,3 +94,17 @@ def test_unknown_names_have_one_short_sentence():
 def test_a_failed_preparation_says_why():
     with pytest.raises(TokenRLError, match="toy_broken.*server is away"):
         headline("tfds:toy_broken").examples("train")
+
+
+def test_a_data_set_that_was_prepared_elsewhere_is_read_by_its_name(tmp_path):
+    assert "scitldr" not in tfds.list_builders(with_community_datasets=False)
+    with pytest.raises(TokenRLError, match='no data set "scitldr"'):
+        headline("tfds:scitldr").examples("test")
+    Scitldr(data_dir=tmp_path).download_and_prepare()
+    found = headline("tfds:scitldr").examples("test")
+    assert {e.prompt for e in found} == {
+        "Müller 0. Second.",
+        "Müller 1. Second.",
+    }
+    with pytest.raises(TokenRLError, match="sentences"):
+        headline("tfds:scitldr", source="abstract").examples("test")
