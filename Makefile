@@ -2,6 +2,8 @@
 PYTHON ?= python3
 ENVIRONMENT := .venv/bin/python
 STAMP := .venv/.installed
+# Two processes; the tests of a file stay together.
+TWO := --numprocesses=2 --dist=loadfile
 
 .PHONY: setup demo test test-all lint lock clean
 
@@ -20,10 +22,10 @@ demo: $(STAMP)
 	@.venv/bin/tf-tokenrl demo
 
 test: $(STAMP)
-	@$(ENVIRONMENT) -m pytest -m "not slow"
+	@$(ENVIRONMENT) -m pytest $(TWO) -m "not slow"
 
 test-all: $(STAMP)
-	@$(ENVIRONMENT) -m pytest
+	@$(ENVIRONMENT) -m pytest $(TWO)
 
 lint: $(STAMP)
 	@.venv/bin/ruff check .
