@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from tf_tokenrl import tasks
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.tasks.ner import begin_spans
 
-CONLL = Path("/work/shared/data/conll2003")
+CONLL = Path(os.environ.get("CONLL2003", "conll2003"))  # column files
 
 
 class ToyTags(tfds.core.GeneratorBasedBuilder):
@@ -101,7 +102,7 @@ def test_a_tfds_set_of_tags_is_read_by_name(tmp_path, monkeypatch):
     assert examples[0].references == ("B-PER I-PER O",)
 
 
-@pytest.mark.skipif(not CONLL.is_dir(), reason="needs CoNLL-2003")
+@pytest.mark.skipif(not CONLL.is_dir(), reason="set CONLL2003 to its folder")
 def test_conll_2003_has_the_published_counts():
     task = tasks.get("ner", data=str(CONLL))
     examples = task.examples("validation")
