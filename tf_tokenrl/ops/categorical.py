@@ -23,8 +23,7 @@ def log_probs(
     Note:
         Equal to `tf.nn.sparse_softmax_cross_entropy_with_logits`, negated.
         Here the exponentials of the forward pass serve the backward pass as
-        well, and the temperature costs no pass of its own: a supervised step
-        of the demo takes a sixth less processor time.
+        well, and the temperature costs no pass of its own.
     """
 
     @tf.custom_gradient
