@@ -1,0 +1,237 @@
+"""The HTTP port: Starlette's routes on uvicorn, in a thread of its own.
+
+What answers over HTTP is a list of Starlette routes. Here is what they have in
+common: the limits that a client must keep, errors as JSON, and the end.
+"""
+
+import asyncio
+import dataclasses
+import math
+import socket
+import threading
+from collections.abc import Sequence
+
+import h11
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tf_tokenrl.errors import TokenRLError
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What one client may take of the server.
+
+    Attributes:
+        body_bytes: the longest body of a request; a longer one answers 413.
+        header_bytes: the longest request line with its headers; 400.
+        header_seconds: until a connection, or a request begun on it, has sent
+            its headers; then it is closed.
+        body_seconds: until the body has arrived as well.
+        idle_seconds: between two requests; a whole number.
+        connections: at one time; one more answers 503.
+    """
+
+    body_bytes: int = 64 * 2**20
+    header_bytes: int = 64 * 2**10
+    header_seconds: float = 10.0
+    body_seconds: float = 60.0
+    idle_seconds: int = 60
+    connections: int = 1000
+
+
+class HttpServer:
+    """Serves routes from a thread.
+
+    Args:
+        routes: the first that matches answers.
+        host: the interface to listen on.
+        port: 0 takes a free one.
+        limits: see there.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[BaseRoute],
+        host: str,
+        port: int,
+        limits: Limits = Limits(),  # noqa: B008  (it is frozen)
+    ):
+        self._host = host
+        self.port = port
+        self._uvicorn = _Uvicorn(_configuration(routes, limits))
+        self._socket: socket.socket | None = None
+        self._thread = threading.Thread(
+            target=self._run, name="http", daemon=True
+        )
+
+    def bind(self) -> None:
+        """Take the port; connections are refused until `start`.
+
+        Raises:
+            TokenRLError: it is taken.
+        """
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        self._socket = socket.socket(family)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((self._host, self.port))
+        except OSError as error:
+            self._socket.close()
+            raise TokenRLError(
+                f"Cannot listen on {self._host}:{self.port}: "
+                f"{error.strerror}. Stop what holds the port, or choose "
+                "another with --rest_api_port."
+            ) from error
+        self.port = self._socket.getsockname()[1]
+
+    def start(self) -> None:
+        """Answer requests."""
+        self._thread.start()
+        self._uvicorn.ready.wait()
+
+    def close(self, grace: float) -> None:
+        """Take no more requests, finish those begun, give the port back.
+
+        Args:
+            grace: seconds after which unfinished requests are dropped.
+        """
+        if self._thread.is_alive():
+            self._uvicorn.config.timeout_graceful_shutdown = math.ceil(grace)
+            self._uvicorn.should_exit = True
+            self._thread.join()
+        if self._socket is not None:
+            self._socket.close()
+
+    def _run(self) -> None:
+        try:
+            self._uvicorn.run(sockets=[self._socket])
+        finally:
+            self._uvicorn.ready.set()
+
+
+class _Uvicorn(uvicorn.Server):
+    """Says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config):
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets=None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+class _LimitedProtocol(H11Protocol):
+    """Closes connections whose requests do not arrive in time.
+
+    uvicorn itself waits for ever, once a connection is open.
+    """
+
+    limits = Limits()
+    _awaited: type | None = None
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport) -> None:
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc) -> None:
+        self._cancel()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        """Give each part of a request its time, however it trickles in."""
+        state = self.conn.their_state
+        if state is self._awaited:
+            return
+        self._awaited = state
+        self._cancel()
+        seconds = {
+            h11.IDLE: self.limits.header_seconds,
+            h11.SEND_BODY: self.limits.body_seconds,
+        }.get(state)
+        if seconds is not None:
+            self._deadline = self.loop.call_later(seconds, self.transport.abort)
+
+    def _cancel(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class _LimitedBody:
+    """Refuses bodies that are too long, whoever reads them."""
+
+    def __init__(self, app: ASGIApp, longest: int):
+        self._app = app
+        self._longest = longest
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        left = self._longest
+
+        async def limited() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise HTTPException(
+                    413,
+                    f"The body is longer than {self._longest} bytes",
+                    {"Connection": "close"},
+                )
+            return message
+
+        await self._app(scope, limited, send)
+
+
+def _configuration(
+    routes: Sequence[BaseRoute], limits: Limits
+) -> uvicorn.Config:
+    application = Starlette(
+        routes=routes,
+        middleware=[Middleware(_LimitedBody, longest=limits.body_bytes)],
+        exception_handlers={
+            HTTPException: _error,
+            ClientDisconnect: _nobody,
+        },
+    )
+    return uvicorn.Config(
+        application,
+        http=type("Protocol", (_LimitedProtocol,), {"limits": limits}),
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=limits.connections,
+        timeout_keep_alive=limits.idle_seconds,
+        h11_max_incomplete_event_size=limits.header_bytes,
+    )
+
+
+async def _error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse(
+        {"error": error.detail}, error.status_code, error.headers
+    )
+
+
+async def _nobody(request: Request, error: Exception) -> Response:
+    """The client has gone; nobody reads this."""
+    return Response(status_code=499)
