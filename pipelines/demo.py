@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tf_tokenrl import evaluation, parity, rewards, runs, summary, tasks
+from tf_tokenrl import (
+    evaluation,
+    parity,
+    recorded,
+    rewards,
+    runs,
+    summary,
+    tasks,
+)
 from tf_tokenrl.models import storage
 from tf_tokenrl.models.scratch import ModelOptions
 from tf_tokenrl.pipelines import export, prepare, report, sft, train
@@ -91,10 +99,11 @@ def main(options: DemoOptions) -> Path:
     with _stage("export", seconds):
         saved = export.main(export.ExportOptions(after, options.savedmodels))
     with _stage("serve", seconds):
+        asked = answers["after"].examples[: options.parity_prompts]
+        kept = parity.record(storage.load(after), asked)
+        recorded.write(recorded.beside(saved), kept)
         results["served_equals_trainer"] = parity.served_equals_trainer(
-            storage.load(after),
-            saved,
-            answers["after"].examples[: options.parity_prompts],
+            kept, saved
         )
     results |= {"seconds": seconds, "savedmodel": str(saved)}
     return _finish(options, results, answers, rl)

@@ -4,10 +4,11 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from tyro.conf import Positional
 
-from tf_tokenrl.client import Client, Reply
+from tf_tokenrl.client import TLS, Client, Reply
 from tf_tokenrl.errors import TokenRLError
 
 
@@ -17,7 +18,8 @@ class QueryOptions:
 
     Attributes:
         prompts: the texts to answer; the lines of standard input by default.
-        address: "host:port" of a server.
+        address: "host:port" of a server, or "unix:path"; several, with
+            commas, are asked in turn.
         model: the name under which the model is served.
         temperature: 0 always takes the likeliest token.
         seed: the same seed draws the same answer.
@@ -27,6 +29,14 @@ class QueryOptions:
         max_new_tokens: the most tokens to add; 0 for the model's own limit.
         batch_size: prompts sent in one request.
         timeout: seconds that one request may take.
+        tls: encrypt the connection; the four below imply it.
+        authority: PEM file of who signed the server's certificate; those of
+            the system by default.
+        certificate: PEM file of this side's certificate, for servers that
+            ask for one.
+        key: PEM file of its key.
+        server_name: the name in the server's certificate, if it is not the
+            host.
         json: print one JSON object per answer, with tokens, log-probabilities
             (nats) and values.
     """
@@ -41,6 +51,11 @@ class QueryOptions:
     max_new_tokens: int = 0
     batch_size: int = 32
     timeout: float = 60.0
+    tls: bool = False
+    authority: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    server_name: str | None = None
     json: bool = False
 
 
@@ -70,7 +85,10 @@ def _lines() -> list[str]:
 
 def _replies(prompts: list[str], options: QueryOptions) -> Iterator[Reply]:
     with Client(
-        options.address, options.model, timeout=options.timeout
+        options.address,
+        options.model,
+        timeout=options.timeout,
+        tls=_tls(options),
     ) as client:
         for start in range(0, len(prompts), options.batch_size):
             yield from client.generate(
@@ -81,6 +99,16 @@ def _replies(prompts: list[str], options: QueryOptions) -> Iterator[Reply]:
                 top_p=options.top_p,
                 max_new_tokens=options.max_new_tokens,
             )
+
+
+def _tls(options: QueryOptions) -> TLS | None:
+    tls = TLS(
+        options.authority,
+        options.certificate,
+        options.key,
+        options.server_name,
+    )
+    return tls if options.tls or tls != TLS() else None
 
 
 def _as_json(reply: Reply) -> str:

@@ -92,6 +92,26 @@ class Echo(tf.Module):
             "values": zeros + widths[:, None],
         }
 
+    @tf.function(input_signature=_signature(text=tf.string))
+    def tag(self, text):
+        words = tf.strings.split(text)
+        counts = tf.cast(words.row_lengths(), tf.int32)
+        return {
+            "labels": words.to_tensor(),
+            "log_probs": tf.zeros_like(words.to_tensor(), tf.float32) - 0.5,
+            "lengths": counts,
+            "truncated": counts > 2,
+        }
+
+    @tf.function(input_signature=_signature(text=tf.string))
+    def classify(self, text):
+        return {
+            "labels": tf.strings.upper(text)[:, None],
+            "log_probs": tf.zeros_like(text, tf.float32)[:, None] - 0.25,
+            "lengths": tf.ones_like(text, tf.int32),
+            "truncated": tf.strings.length(text) > 3,
+        }
+
 
 @functools.cache
 def _saved(kind: str) -> Path:
@@ -100,7 +120,12 @@ def _saved(kind: str) -> Path:
     path = Path(folder) / kind
     if kind == "echo":
         model = Echo()
-        signatures = {"serving_default": model.generate, "score": model.score}
+        signatures = {
+            "serving_default": model.generate,
+            "score": model.score,
+            "tag": model.tag,
+            "classify": model.classify,
+        }
     else:
         model = HalfPlusTwo()
         signatures = {

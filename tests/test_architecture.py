@@ -19,7 +19,7 @@ LAYERS = [
     | {"callbacks", "evaluation", "supervised", "samples", "summary"}
     | {"report", "q_learning", "interrupt", "learning_rate", "lessons"}
     | {"kl_loss", "label_scores", "reward_processes", "self_check"},
-    {"serving", "client", "parity"},
+    {"serving", "client", "parity", "recorded"},
     {"pipelines"},
     {"cli"},
 ]

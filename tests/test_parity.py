@@ -2,7 +2,7 @@ import pytest
 
 from tests import tiny, toy
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.parity import served_equals_trainer, serving
+from tf_tokenrl.parity import record, served_equals_trainer, serving
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,7 @@ def savedmodel(policy, tmp_path_factory):
 
 
 def test_the_policy_that_is_served(policy, savedmodel):
-    found = served_equals_trainer(policy, savedmodel, toy.EXAMPLES, 3)
+    found = served_equals_trainer(record(policy, toy.EXAMPLES), savedmodel)
     assert found["equal"]
     assert found["prompts"] == found["identical_answers"] == 8
     assert found["largest_log_prob_gap"] <= 1e-4
@@ -30,7 +30,7 @@ def test_a_policy_that_learned_on_since(policy, savedmodel):
     """Nearly the same: most answers are equal, their log-probs are not."""
     later = policy.frozen_copy()
     later.set_weights([1.01 * w for w in policy.get_weights()])
-    found = served_equals_trainer(later, savedmodel, toy.EXAMPLES)
+    found = served_equals_trainer(record(later, toy.EXAMPLES), savedmodel)
     assert not found["equal"]
     assert found["largest_log_prob_gap"] > 1e-4
 

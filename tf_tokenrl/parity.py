@@ -4,27 +4,35 @@ import contextlib
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-
-from tf_tokenrl import evaluation
-from tf_tokenrl.client import Client, Reply
+from tf_tokenrl import evaluation, recorded
+from tf_tokenrl.client import Client
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.models.policy import Policy
+from tf_tokenrl.recorded import RecordedAnswer
 
 _READY = re.compile(r"Running gRPC ModelServer at (\S+) ")
-_TOLERANCE = 1e-4  # nats
+
+
+class RunningServer(NamedTuple):
+    """A server process: where it listens, and its number."""
+
+    address: str
+    process: int
 
 
 @contextlib.contextmanager
-def serving(savedmodel: str | Path) -> Iterator[str]:
-    """A server process of its own for one model; yields its address.
+def serving(savedmodel: str | Path, *flags: str) -> Iterator[RunningServer]:
+    """A server process of its own for one model.
 
     Args:
         savedmodel: `<name>/<version>`.
+        flags: more flags of the server.
 
     Raises:
         TokenRLError: the server does not start.
@@ -32,57 +40,55 @@ def serving(savedmodel: str | Path) -> Iterator[str]:
     base = Path(savedmodel).resolve().parent
     command = [sys.executable, "-m", "tf_tokenrl.serving", "--port=0"]
     command += [f"--model_name={base.name}", f"--model_base_path={base}"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout and process.stderr  # both are pipes
-    try:
-        ready = _READY.match(process.stdout.readline())
-        if not ready:
-            process.kill()
-            lines = process.stderr.read().strip().split("\n")
-            raise TokenRLError(f"The server did not start: {lines[-1]}")
-        yield ready.group(1)
-    finally:
-        process.terminate()
-        process.communicate()
+    with tempfile.TemporaryFile("w+") as errors:  # a pipe could fill up
+        process = subprocess.Popen(
+            [*command, *flags], stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+        assert process.stdout
+        try:
+            ready = _READY.match(process.stdout.readline())
+            if not ready:
+                process.kill()
+                process.wait()
+                errors.seek(0)
+                lines = errors.read().strip().split("\n")
+                raise TokenRLError(f"The server did not start: {lines[-1]}")
+            yield RunningServer(ready.group(1), process.pid)
+        finally:
+            process.terminate()
+            process.communicate()
 
 
-def served_equals_trainer(
-    policy: Policy,
-    savedmodel: str | Path,
-    examples: Sequence[Example],
-    batch_size: int = 50,
-) -> dict:
-    """Ask both the same prompts greedily and compare token for token.
+def record(policy: Policy, examples: Sequence[Example]) -> list[RecordedAnswer]:
+    """The policy's greedy answers.
 
-    Returns:
-        `prompts` and `identical_answers`, counts; `largest_log_prob_gap` in
-        nats, between what the server returns and what the policy's training
-        pass says of the same tokens; `equal`, whether all answers are the
-        same and the gap is at most 1e-4.
+    The log-probs are what the policy's training pass says of the tokens, not
+    what it said while it chose them.
     """
     answers = evaluation.answer(policy, examples)
     scores = policy.score(answers.rollout, temperature=1.0).log_probs.numpy()
-    prompts = [example.prompt for example in examples]
-    name = Path(savedmodel).parent.name
-    replies: list[Reply] = []
-    with serving(savedmodel) as address, Client(address, name) as client:
-        for start in range(0, len(prompts), batch_size):
-            replies += client.generate(prompts[start : start + batch_size])
-    same, gap = 0, 0.0
     rows = zip(
-        replies, answers.responses, scores, answers.rollout.mask, strict=True
+        examples, answers.responses, scores, answers.rollout.mask, strict=True
     )
-    for reply, response, log_probs, mask in rows:
-        if reply.token_ids != response.token_ids:
-            continue
-        same += 1
-        difference = np.abs(np.array(reply.log_probs) - log_probs[mask])
-        gap = max(gap, float(difference.max(initial=0.0)))
-    return {
-        "prompts": len(prompts),
-        "identical_answers": same,
-        "largest_log_prob_gap": gap,
-        "equal": same == len(prompts) and gap <= _TOLERANCE,
-    }
+    return [
+        RecordedAnswer(
+            example.prompt,
+            response.text,
+            response.token_ids,
+            tuple(log_probs[mask].tolist()),
+        )
+        for example, response, log_probs, mask in rows
+    ]
+
+
+def served_equals_trainer(
+    answers: Sequence[RecordedAnswer], savedmodel: str | Path
+) -> dict:
+    """Serve a SavedModel and hold it against recorded answers.
+
+    Returns:
+        See `recorded.compare`.
+    """
+    name = Path(savedmodel).parent.name
+    with serving(savedmodel) as server, Client(server.address, name) as client:
+        return recorded.compare(client, answers)

@@ -1,7 +1,12 @@
+import asyncio
+import socket
+from concurrent import futures
+
+import grpc
 import pytest
 
 from tests import served
-from tf_tokenrl.client import Client
+from tf_tokenrl.client import AsyncClient, Client
 from tf_tokenrl.serving import Flags, Server
 
 CONFIG = """
@@ -30,13 +35,96 @@ def address(tmp_path_factory):
         yield f"localhost:{server.port}"
 
 
+class Blocking:
+    """An AsyncClient that is called as a Client is."""
+
+    def __init__(self, *given, **options):
+        async def make():
+            return AsyncClient(*given, **options)
+
+        self._runner = asyncio.Runner()
+        try:
+            self._client = self._runner.run(make())
+        except BaseException:
+            self._runner.close()
+            raise
+
+    def __getattr__(self, name):
+        method = getattr(self._client, name)
+        return lambda *given, **options: self._runner.run(
+            method(*given, **options)
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+        self._runner.close()
+
+
+@pytest.fixture(params=[Client, Blocking], ids=["sync", "async"])
+def kind(request):
+    """Both clients: what holds for one holds for the other."""
+    return request.param
+
+
 @pytest.fixture
-def client(address):
-    with Client(address, timeout=20) as opened:
+def client(kind, address):
+    with kind(address, timeout=20) as opened:
         yield opened
 
 
 @pytest.fixture
-def half(address):
-    with Client(address, model="half", timeout=20) as opened:
+def half(kind, address):
+    with kind(address, model="half", timeout=20) as opened:
         yield opened
+
+
+@pytest.fixture
+def nobody():
+    """An address at which nothing listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+class Moody:
+    """A server that fails with the codes it is given, then answers."""
+
+    def __init__(self, address="127.0.0.1:0", credentials=None):
+        self.moods, self.calls = [], []
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(1), handlers=[self._handler()]
+        )
+        if credentials:
+            port = self._server.add_secure_port(address, credentials)
+        else:
+            port = self._server.add_insecure_port(address)
+        named = address.startswith("unix:")
+        self.address = address if named else f"127.0.0.1:{port}"
+
+    def __enter__(self):
+        self._server.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._server.stop(None).wait()
+
+    def _handler(self):
+        predict = grpc.unary_unary_rpc_method_handler(self._answer)
+        return grpc.method_handlers_generic_handler(
+            "tensorflow.serving.PredictionService", {"Predict": predict}
+        )
+
+    def _answer(self, request, context):
+        self.calls.append(request)
+        if self.moods:
+            context.abort(self.moods.pop(0), "not now")
+        return b""
+
+
+@pytest.fixture
+def moody():
+    with Moody() as server:
+        yield server

@@ -7,17 +7,9 @@ import pytest
 
 from tests import served
 from tf_tokenrl import client as api
-from tf_tokenrl.client import Client, Reply, TensorSpec
+from tf_tokenrl.client import Client, Label, Reply, Tags, TensorSpec
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags, Server
-
-
-@pytest.fixture
-def nobody():
-    """An address at which nothing listens."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
 def test_predict(half):
@@ -71,6 +63,41 @@ def test_score(client):
         client.score(["a"], ["b", "c"])
 
 
+def test_tag(client):
+    one = Tags(("a", "b", "c"), (-0.5, -0.5, -0.5), True)
+    assert client.tag("a b c") == one
+    assert client.tag(["é", "", "a b c"]) == [
+        Tags(("é",), (-0.5,), False),
+        Tags((), (), False),
+        one,
+    ]
+    assert client.tag([]) == []
+
+
+def test_classify(client):
+    assert client.classify("abc") == Label("ABC", -0.25, False)
+    assert client.classify(["abcd", "é"]) == [
+        Label("ABCD", -0.25, True),
+        Label("é", -0.25, False),
+    ]
+    assert client.classify([]) == []
+
+
+def test_an_option_that_no_model_has(client):
+    with pytest.raises(TypeError, match="heat"):
+        client.generate("a", heat=1.0)
+
+
+def test_a_call_may_have_its_own_timeout(half):
+    with pytest.raises(api.DeadlineExceeded):
+        half.predict({"count": np.int32([2**31 - 1])}, "spin", timeout=0.2)
+
+
+def test_messages_of_more_than_four_megabytes(half):
+    outputs = half.predict({"x": np.ones([2_000_000, 1], np.float32)})
+    np.testing.assert_array_equal(outputs["y"], np.full([2_000_000, 1], 2.5))
+
+
 def test_metadata(client):
     signatures = client.metadata()
     score = signatures["score"]
@@ -88,26 +115,27 @@ def test_status_lists_the_newest_first(client):
 
 
 @pytest.mark.parametrize("choice", [{"version": 1}, {"label": "stable"}])
-def test_a_version_can_be_chosen(address, choice):
-    with Client(address, **choice) as chosen:
+def test_a_version_can_be_chosen(kind, address, choice):
+    with kind(address, **choice) as chosen:
         chosen.wait_ready(5)
         assert chosen.generate("a").version == 1
 
 
-def test_not_both_a_version_and_a_label():
+def test_not_both_a_version_and_a_label(kind):
     with pytest.raises(TokenRLError, match="not both"):
-        Client(version=1, label="stable")
+        kind(version=1, label="stable")
 
 
 @pytest.mark.parametrize(
-    "address", ["", "localhost", "http://localhost:8500", "a b:1"]
+    "address",
+    ["", "localhost", "http://localhost:8500", "a b:1", "a:1,", [], "unix:"],
 )
 def test_an_address_is_a_host_and_a_port(address):
     with pytest.raises(TokenRLError, match="write HOST:PORT"):
         Client(address)
 
 
-def test_errors_are_typed_and_carry_code_and_text(address, half):
+def test_errors_are_typed_and_carry_code_and_text(kind, address, half):
     with pytest.raises(api.FailedPrecondition) as caught:
         half.predict({}, signature="nosuch")
     assert caught.value.code.name == "FAILED_PRECONDITION"
@@ -117,29 +145,29 @@ def test_errors_are_typed_and_carry_code_and_text(address, half):
     )
     with pytest.raises(api.InvalidArgument):
         half.predict({"x": np.float64([[1.0]])})
-    with Client(address, model="nosuch") as other, pytest.raises(api.NotFound):
+    with kind(address, model="nosuch") as other, pytest.raises(api.NotFound):
         other.metadata()
     assert issubclass(api.ServingError, TokenRLError)
 
 
-def test_the_timeout_ends_a_call(address):
+def test_the_timeout_ends_a_call(kind, address):
     with (
-        Client(address, model="half", timeout=0.2) as hasty,
+        kind(address, model="half", timeout=0.2) as hasty,
         pytest.raises(api.DeadlineExceeded, match="longer timeout"),
     ):
         hasty.predict({"count": np.int32([2**31 - 1])}, "spin")
 
 
-def test_a_message_longer_than_allowed(address):
+def test_a_message_longer_than_allowed(kind, address):
     with (
-        Client(address, model="half", max_message_bytes=1000) as small,
+        kind(address, model="half", max_message_bytes=1000) as small,
         pytest.raises(api.ResourceExhausted),
     ):
         small.predict({"x": np.zeros([1000, 1], np.float32)})
 
 
-def test_no_server(nobody):
-    with Client(nobody, timeout=0.5) as lost:
+def test_no_server(kind, nobody):
+    with kind(nobody, timeout=0.5) as lost:
         with pytest.raises(api.ServingError) as caught:
             lost.generate("a")
         assert nobody in str(caught.value)
@@ -147,14 +175,14 @@ def test_no_server(nobody):
             lost.wait_ready(0.2)
 
 
-def test_a_server_that_starts_late_is_waited_for(tmp_path):
+def test_a_server_that_starts_late_is_waited_for(kind, tmp_path):
     base = served.put(tmp_path, 1)
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
     flags = Flags(model_base_path=str(base), model_name="half", port=port)
     with (
-        Client(f"127.0.0.1:{port}", model="half", timeout=30) as early,
+        kind(f"127.0.0.1:{port}", model="half", timeout=30) as early,
         futures.ThreadPoolExecutor(1) as pool,
     ):
         ready = pool.submit(early.wait_ready, 30)
@@ -164,56 +192,50 @@ def test_a_server_that_starts_late_is_waited_for(tmp_path):
     assert y.tolist() == [[3.0]]
 
 
-@pytest.fixture
-def moody():
-    """A server that fails with the codes it is given, then answers."""
-    moods, calls = [], []
-
-    def answer(request, context):
-        calls.append(request)
-        if moods:
-            context.abort(moods.pop(0), "not now")
-        return b""
-
-    handler = grpc.unary_unary_rpc_method_handler(answer)
-    server = grpc.server(
-        futures.ThreadPoolExecutor(1),
-        handlers=[
-            grpc.method_handlers_generic_handler(
-                "tensorflow.serving.PredictionService", {"Predict": handler}
-            )
-        ],
-    )
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"127.0.0.1:{port}", moods, calls
-    server.stop(None).wait()
-
-
-def test_unavailable_is_tried_again(moody):
-    address, moods, calls = moody
-    moods += [grpc.StatusCode.UNAVAILABLE] * 3
-    with Client(address) as patient:
+def test_unavailable_is_tried_again(kind, moody):
+    moody.moods += [grpc.StatusCode.UNAVAILABLE] * 3
+    with kind(moody.address) as patient:
         assert patient.predict({}) == {}
-    assert len(calls) == 4
+    assert len(moody.calls) == 4
 
 
-def test_unavailable_for_good_is_given_up_in_time(moody):
-    address, moods, calls = moody
-    moods += [grpc.StatusCode.UNAVAILABLE] * 9
+def test_unavailable_for_good_is_given_up_in_time(kind, moody):
+    moody.moods += [grpc.StatusCode.UNAVAILABLE] * 9
     with (
-        Client(address, timeout=0.3) as hasty,
+        kind(moody.address, timeout=0.3) as hasty,
         pytest.raises(api.Unavailable),
     ):
         hasty.predict({})
-    assert 2 <= len(calls) <= 4
+    assert 2 <= len(moody.calls) <= 4
 
 
-@pytest.mark.parametrize("code", ["INTERNAL", "RESOURCE_EXHAUSTED", "ABORTED"])
-def test_no_other_failure_is_tried_again(moody, code):
-    address, moods, calls = moody
-    moods.append(grpc.StatusCode[code])
-    with Client(address) as patient, pytest.raises(api.ServingError) as caught:
-        patient.predict({})
-    assert len(calls) == 1
-    assert (caught.value.code.name, caught.value.text) == (code, "not now")
+def test_one_try_where_a_second_may_do_harm(kind, moody):
+    moody.moods.append(grpc.StatusCode.UNAVAILABLE)
+    with (
+        kind(moody.address, tries=1) as careful,
+        pytest.raises(api.Unavailable),
+    ):
+        careful.predict({})
+    assert len(moody.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "code", set(grpc.StatusCode) - {grpc.StatusCode.OK}, ids=lambda c: c.name
+)
+def test_each_failure_has_a_type_and_no_other_is_tried_again(moody, code):
+    moody.moods.append(code)
+    with Client(moody.address, tries=1) as careful:
+        with pytest.raises(api.ServingError) as caught:
+            careful.predict({})
+        assert type(caught.value).code is code
+        assert type(caught.value).__name__ in api.__all__
+        assert (caught.value.code, caught.value.text) == (code, "not now")
+        assert len(moody.calls) == 1
+    moody.moods.append(code)
+    with Client(moody.address) as patient:
+        if code is grpc.StatusCode.UNAVAILABLE:
+            patient.predict({})
+        else:
+            with pytest.raises(type(caught.value)):
+                patient.predict({})
+            assert len(moody.calls) == 2

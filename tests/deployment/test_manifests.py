@@ -1,5 +1,6 @@
 """The deployment files agree with each other and with the real flags."""
 
+import json
 import re
 from pathlib import Path
 
@@ -29,18 +30,7 @@ def container(pod):
 
 @pytest.fixture
 def compose():
-    (service,) = read("docker-compose.yaml")["services"].values()
-    return service
-
-
-@pytest.mark.parametrize(
-    "path", [*MANIFESTS, SERVING / "kustomization.yaml"], ids=lambda p: p.name
-)
-def test_every_manifest_says_what_it_is(path):
-    for document in yaml.safe_load_all(path.read_text("utf-8")):
-        assert document["apiVersion"] and document["kind"]
-        if document["kind"] != "Kustomization":
-            assert document["metadata"]["name"]
+    return read("docker-compose.yaml")["services"]["serving"]
 
 
 def test_the_kustomization_names_files_that_exist():
@@ -49,21 +39,33 @@ def test_the_kustomization_names_files_that_exist():
     for name in (*kustomization["resources"], *config["files"]):
         assert (SERVING / name).is_file()
         assert ".." not in name
+    text = (SERVING / "kustomization.yaml").read_text("utf-8")
+    switched_on = yaml.safe_load(
+        re.sub(r"^# (?=components|  - )", "", text, flags=re.M)
+    )
+    (component,) = switched_on["components"]
+    assert (SERVING / component / "kustomization.yaml").is_file()
 
 
 def test_labels_select_the_pods(pod):
     labels = pod["metadata"]["labels"].items()
     deployment = read("kubernetes/deployment.yaml")["spec"]
-    service = read("kubernetes/service.yaml")["spec"]
     assert deployment["selector"]["matchLabels"].items() <= labels
-    assert service["selector"].items() <= labels
+    for name in ("service", "pods"):
+        service = read(f"kubernetes/{name}.yaml")["spec"]
+        assert service["selector"].items() <= labels
+    policy = read("kubernetes/network.yaml")["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels
 
 
 def test_ports_agree(container, compose):
     named = {p["name"]: p["containerPort"] for p in container["ports"]}
     assert named == {"grpc": 8500, "rest": 8501}
-    for port in read("kubernetes/service.yaml")["spec"]["ports"]:
-        assert named[port["targetPort"]] == port["port"]
+    for name in ("service", "pods"):
+        for port in read(f"kubernetes/{name}.yaml")["spec"]["ports"]:
+            assert named[port["targetPort"]] == port["port"]
+    for rule in read("kubernetes/network.yaml")["spec"]["ingress"]:
+        assert {port["port"] for port in rule["ports"]} <= named.keys()
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         (action,) = (
             container[probe][kind]
@@ -76,10 +78,11 @@ def test_ports_agree(container, compose):
         assert "--rest_api_port=8501" in arguments
 
 
-def test_ports_are_published_on_loopback_only(compose):
-    assert compose["ports"]
-    for port in compose["ports"]:
-        assert port.startswith("127.0.0.1:")
+def test_ports_are_published_on_loopback_only():
+    for service in read("docker-compose.yaml")["services"].values():
+        assert service["ports"]
+        for port in service["ports"]:
+            assert port.startswith("127.0.0.1:")
 
 
 def test_the_embedded_server_knows_every_flag(container, compose, caplog):
@@ -122,8 +125,10 @@ def test_the_container_can_change_nothing(pod, container, compose):
         mount.get("readOnly") or mount["name"] == "scratch"
         for mount in container["volumeMounts"]
     )
-    assert compose["read_only"]
-    assert all(volume.endswith(":ro") for volume in compose["volumes"])
+    for service in read("docker-compose.yaml")["services"].values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert all(volume.endswith(":ro") for volume in service["volumes"])
 
 
 def test_one_pinned_image(container, compose):
@@ -138,3 +143,65 @@ def test_probes_ask_for_a_configured_model(container, compose):
     status = f"/v1/models/{names[0]}"
     assert container["readinessProbe"]["httpGet"]["path"] == status
     assert status in compose["healthcheck"]["test"][-1]
+
+
+def test_every_image_has_a_version():
+    for service in read("docker-compose.yaml")["services"].values():
+        assert re.fullmatch(r"\S+:v?\d+\.\d+\.\d+", service["image"])
+
+
+def test_what_is_mounted_is_there():
+    for service in read("docker-compose.yaml")["services"].values():
+        for volume in service["volumes"]:
+            assert (SERVING / volume.split(":")[0]).resolve().exists()
+
+
+def test_tls_is_added_to_the_server_that_is_there(container):
+    component = read("kubernetes/tls/kustomization.yaml")
+    (patch,) = component["patches"]
+    assert patch["target"] == {"kind": "Deployment", "name": "serving"}
+    argument, mount, volume = (
+        operation["value"] for operation in yaml.safe_load(patch["patch"])
+    )
+    assert argument == f"--ssl_config_file={mount['mountPath']}/ssl.config"
+    assert mount["name"] == volume["name"]
+    walkthrough = (SERVING / "tls.md").read_text("utf-8")
+    secret = volume["secret"]["secretName"]
+    assert f"secret generic {secret} --from-file=ssl.config" in walkthrough
+
+
+def test_prometheus_asks_where_metrics_are(pod, compose):
+    (job,) = read("prometheus.yaml")["scrape_configs"]
+    notes = pod["metadata"]["annotations"]
+    assert job["metrics_path"] == notes["prometheus.io/path"]
+    assert f'path: "{job["metrics_path"]}"' in (
+        SERVING / "monitoring.config"
+    ).read_text("utf-8")
+    port = notes["prometheus.io/port"]
+    assert job["static_configs"] == [{"targets": [f"serving:{port}"]}]
+    assert f"--rest_api_port={port}" in compose["command"]
+    (source,) = read("grafana/datasources/prometheus.yaml")["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+
+
+def test_the_autoscaler_reads_the_metric_that_the_adapter_makes():
+    scaler = read("kubernetes/autoscaler.yaml")["spec"]
+    (rule,) = read("kubernetes/adapter.yaml")["rules"]["custom"]
+    (metric,) = scaler["metrics"]
+    assert metric["pods"]["metric"]["name"] == rule["name"]["as"]
+    assert scaler["scaleTargetRef"]["name"] == "serving"
+    assert "replicas" not in read("kubernetes/deployment.yaml")["spec"]
+
+
+def test_the_dashboard_asks_for_one_data_source():
+    dashboard = json.loads(
+        (SERVING / "grafana/dashboards/serving.json").read_text("utf-8")
+    )
+    (source,) = read("grafana/datasources/prometheus.yaml")["datasources"]
+    named = {
+        item["datasource"]["uid"]
+        for item in (*dashboard["panels"], *dashboard["templating"]["list"])
+    }
+    assert named == {source["uid"]}
+    numbers = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(numbers)) == len(numbers)

@@ -74,6 +74,48 @@ class Cancelled(ServingError):
     code = grpc.StatusCode.CANCELLED
 
 
+class Unknown(ServingError):
+    """The server does not say what kind of failure it was."""
+
+    code = grpc.StatusCode.UNKNOWN
+
+
+class AlreadyExists(ServingError):
+    """What was to be made is there."""
+
+    code = grpc.StatusCode.ALREADY_EXISTS
+
+
+class PermissionDenied(ServingError):
+    """The caller is known, and may not do this."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+
+
+class Unauthenticated(ServingError):
+    """The caller is not known."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+
+
+class Aborted(ServingError):
+    """Something else got in the way."""
+
+    code = grpc.StatusCode.ABORTED
+
+
+class OutOfRange(ServingError):
+    """An op of the model went past an end."""
+
+    code = grpc.StatusCode.OUT_OF_RANGE
+
+
+class DataLoss(ServingError):
+    """A file of the model is damaged."""
+
+    code = grpc.StatusCode.DATA_LOSS
+
+
 _KINDS = {kind.code: kind for kind in ServingError.__subclasses__()}
 _ADVICE = {
     grpc.StatusCode.UNAVAILABLE: (

@@ -45,6 +45,34 @@ class Score(NamedTuple):
     token_ids: tuple[int, ...]
 
 
+class Tags(NamedTuple):
+    """The likeliest label of each word of a text.
+
+    Attributes:
+        labels: one for each word.
+        log_probs: of each label, in nats.
+        truncated: True where the text was cut to fit the context.
+    """
+
+    labels: tuple[str, ...]
+    log_probs: tuple[float, ...]
+    truncated: bool
+
+
+class Label(NamedTuple):
+    """The likeliest label of a text.
+
+    Attributes:
+        label: its name.
+        log_prob: in nats.
+        truncated: True where the text was cut to fit the context.
+    """
+
+    label: str
+    log_prob: float
+    truncated: bool
+
+
 class TensorSpec(NamedTuple):
     """The type of a tensor and its sizes.
 

@@ -1,0 +1,195 @@
+"""The client for asyncio."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Unpack, overload
+
+import grpc.aio
+import numpy as np
+
+from tf_tokenrl.client.attempts import Attempts, Readiness
+from tf_tokenrl.client.calls import Call, Calls, GenerationOptions, Result
+from tf_tokenrl.client.errors import ServingError
+from tf_tokenrl.client.replies import (
+    Label,
+    Reply,
+    Score,
+    Signature,
+    Tags,
+    VersionStatus,
+)
+from tf_tokenrl.client.servers import Servers
+from tf_tokenrl.client.tls import TLS
+
+
+class AsyncClient:
+    """`Client` for one event loop: the same calls, awaited.
+
+        async with AsyncClient("localhost:8500", "headline") as client:
+            replies = await asyncio.gather(*map(client.generate, prompts))
+
+    To cancel a call cancels it on the server too.
+
+    Args:
+        address: "host:port" or "unix:path"; several, with commas or as a
+            list, are taken in turn.
+        model: the name under which the model is served.
+        version: which version; the newest by default.
+        label: which version, by its label.
+        timeout: seconds that one call may take, tries included.
+        max_message_bytes: the longest message to send or to accept.
+        tls: with what the connection is encrypted; not at all by default.
+        tries: how often each address is tried.
+
+    Raises:
+        TokenRLError: see `Client`.
+        RuntimeError: it is made where no event loop runs.
+    """
+
+    def __init__(
+        self,
+        address: str | Sequence[str] = "localhost:8500",
+        model: str = "headline",
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float = 60.0,
+        max_message_bytes: int = 2**31 - 1,
+        tls: TLS | None = None,
+        tries: int = 5,
+    ):
+        asyncio.get_running_loop()  # gRPC would make another one
+        self.model = model
+        self.timeout = timeout
+        self._tries = tries
+        self._calls = Calls(model, version, label)
+        self._servers = Servers(address)
+        self._channels = self._servers.open(grpc.aio, tls, max_message_bytes)
+
+    async def predict(
+        self,
+        inputs: Mapping[str, Any],
+        signature: str = "serving_default",
+        outputs: Iterable[str] | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """See `Client.predict`."""
+        return await self._ask(
+            self._calls.predict(inputs, signature, outputs), timeout
+        )
+
+    @overload
+    async def generate(  # type: ignore[overload-overlap]
+        self,
+        prompt: str,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[GenerationOptions],
+    ) -> Reply: ...
+
+    @overload
+    async def generate(
+        self,
+        prompt: Sequence[str],
+        *,
+        timeout: float | None = None,
+        **options: Unpack[GenerationOptions],
+    ) -> list[Reply]: ...
+
+    async def generate(self, prompt, *, timeout=None, **options):
+        """See `Client.generate`."""
+        return await self._ask(self._calls.generate(prompt, **options), timeout)
+
+    async def score(
+        self,
+        prompts: Sequence[str],
+        answers: Sequence[str],
+        timeout: float | None = None,
+    ) -> list[Score]:
+        """See `Client.score`."""
+        return await self._ask(self._calls.score(prompts, answers), timeout)
+
+    @overload
+    async def tag(  # type: ignore[overload-overlap]
+        self, text: str, timeout: float | None = None
+    ) -> Tags: ...
+
+    @overload
+    async def tag(
+        self, text: Sequence[str], timeout: float | None = None
+    ) -> list[Tags]: ...
+
+    async def tag(self, text, timeout=None):
+        """See `Client.tag`."""
+        return await self._ask(self._calls.tag(text), timeout)
+
+    @overload
+    async def classify(  # type: ignore[overload-overlap]
+        self, text: str, timeout: float | None = None
+    ) -> Label: ...
+
+    @overload
+    async def classify(
+        self, text: Sequence[str], timeout: float | None = None
+    ) -> list[Label]: ...
+
+    async def classify(self, text, timeout=None):
+        """See `Client.classify`."""
+        return await self._ask(self._calls.classify(text), timeout)
+
+    async def metadata(
+        self, timeout: float | None = None
+    ) -> dict[str, Signature]:
+        """See `Client.metadata`."""
+        return await self._ask(self._calls.metadata(), timeout)
+
+    async def status(self, timeout: float | None = None) -> list[VersionStatus]:
+        """See `Client.status`."""
+        return await self._ask(self._calls.status(), timeout)
+
+    async def wait_ready(self, seconds: float = 60.0) -> None:
+        """See `Client.wait_ready`."""
+        wait = Readiness(self._servers, self.model, seconds)
+        while not wait.over:
+            try:
+                call = self._calls.status()
+                wait.saw(await self._ask(call, wait.remaining, tries=1))
+            except ServingError as error:
+                wait.failed(error)
+            await asyncio.sleep(wait.pause())
+
+    async def close(self) -> None:
+        """Hang up."""
+        for channel in self._channels.values():
+            await channel.close()
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(self, *exception) -> None:
+        await self.close()
+
+    async def _ask(
+        self,
+        call: Call[Result],
+        timeout: float | None,
+        tries: int | None = None,
+    ) -> Result:
+        if call.request is None:
+            return call.read(None)
+        attempts = Attempts(
+            self._servers,
+            self.model,
+            self.timeout if timeout is None else timeout,
+            self._tries if tries is None else tries,
+        )
+        while True:
+            method = call.on(self._channels[attempts.begin()])
+            try:
+                response = await method(
+                    call.request, timeout=attempts.remaining
+                )
+            except grpc.RpcError as error:
+                await asyncio.sleep(attempts.pause(error))
+            else:
+                attempts.succeeded()
+                return call.read(response)
