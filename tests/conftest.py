@@ -1,5 +1,8 @@
 """Tiny policies, built once a session; tests must not change their weights."""
 
+import signal
+
+import hypothesis
 import pytest
 
 from tf_tokenrl.quiet import start_tensorflow
@@ -10,7 +13,7 @@ from tests import tiny  # noqa: E402  (TensorFlow starts above, silently)
 
 
 def pytest_configure(config):
-    """Warnings are errors, but for these of other packages."""
+    """Warnings are errors; Ctrl-C and slow machines are as tests want them."""
     for text in (
         "ignore:__array__ implementation:DeprecationWarning:keras",
         "ignore:Gradients do not exist for variables:UserWarning",
@@ -18,6 +21,15 @@ def pytest_configure(config):
         "ignore:unclosed file:ResourceWarning:keras_hub",
     ):
         config.addinivalue_line("filterwarnings", text)
+    # A shell starts what it runs in the background with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A loaded machine must not fail a test for being slow.
+    hypothesis.settings.register_profile(
+        "unhurried",
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
