@@ -113,11 +113,76 @@ class Echo(tf.Module):
         }
 
 
+def _save_judge(path: Path) -> None:
+    """Classify and Regress: signatures on one placeholder, good and bad.
+
+    Example feature x gives the classes "yes" with score x and "no" with
+    1 - x, and the regression x / 2 + 2. Without x it is 0.
+    """
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        rows = v1.placeholder(tf.string, [None], name="rows")
+        other = v1.placeholder(tf.string, [None], name="other")
+        feature = tf.io.FixedLenFeature([1], tf.float32, [0.0])
+        x = tf.io.parse_example(rows, {"x": feature})["x"]
+        half = x / 2.0 + 2.0
+        scores = tf.concat([x, 1.0 - x], axis=1)
+        classes = tf.fill([tf.shape(x)[0], 1], "yes")
+        classes = tf.concat([classes, tf.fill([tf.shape(x)[0], 1], "no")], 1)
+
+        def signature(method, inputs=rows, alias="inputs", **outputs):
+            return v1.saved_model.build_signature_def(
+                {alias: _info(inputs)},
+                {name: _info(tensor) for name, tensor in outputs.items()},
+                f"tensorflow/serving/{method}",
+            )
+
+        def classify(**options):
+            return signature("classify", **options)
+
+        def regress(**options):
+            return signature("regress", **options)
+
+        signatures = {
+            "serving_default": classify(classes=classes, scores=scores),
+            "labels": classify(classes=classes),
+            "scores": classify(scores=scores),
+            "three": classify(classes=classes, scores=scores, more=half),
+            "renamed": classify(alias="rows", scores=scores),
+            "unknown": classify(logits=scores),
+            "flat": classify(scores=scores[:, 0]),
+            "numbers": classify(classes=scores),
+            "shorter": classify(scores=scores[:1]),
+            "narrower": classify(classes=classes[:, :1], scores=scores),
+            "regress": regress(outputs=half),
+            "regress_flat": regress(outputs=half[:, 0]),
+            "regress_wide": regress(outputs=scores),
+            "regress_text": regress(outputs=classes[:, 0]),
+            "regress_shorter": regress(outputs=half[:1]),
+            "regress_renamed": regress(alias="rows", outputs=half),
+            "regress_unknown": regress(results=half),
+            "regress_other": regress(inputs=other, outputs=tf.zeros([1])),
+            "odd": signature("odd", outputs=half),
+        }
+        builder = v1.saved_model.Builder(str(path))
+        builder.add_meta_graph_and_variables(
+            session, ["serve"], signature_def_map=signatures
+        )
+        builder.save()
+
+
+def _info(tensor):
+    return tf.compat.v1.saved_model.build_tensor_info(tensor)
+
+
 @functools.cache
 def _saved(kind: str) -> Path:
     folder = tempfile.mkdtemp(prefix="tokenrl-")
     atexit.register(shutil.rmtree, folder)
     path = Path(folder) / kind
+    if kind == "judge":
+        _save_judge(path)
+        return path
     if kind == "echo":
         model = Echo()
         signatures = {

@@ -34,7 +34,7 @@ def main() -> None:
         run(sys.argv[1:])
     except TokenRLError as error:
         print(f"tf-tokenrl: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         print("\ntf-tokenrl: interrupted.", file=sys.stderr)
         raise SystemExit(130) from None

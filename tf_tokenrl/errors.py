@@ -7,9 +7,12 @@ from collections.abc import Iterable
 class TokenRLError(ValueError):
     """Something the user can mend: what is wrong, where, and the remedy.
 
-    The command line prints its message as one line and exits with 1; every
-    other exception is a defect of ours and keeps its traceback.
+    The command line prints its message as one line and exits with
+    `exit_code`; every other exception is a defect of ours and keeps its
+    traceback.
     """
+
+    exit_code = 1
 
 
 def unknown(kind: str, name: str, available: Iterable[str]) -> TokenRLError:

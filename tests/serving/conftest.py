@@ -8,12 +8,22 @@ from tensorflow_serving.apis import (
 from tests import served
 from tf_tokenrl.serving import Flags, Server
 
+_CONFIG = """
+model_config_list {{
+  config {{ name: "half" base_path: "{0}/half" model_platform: "tensorflow" }}
+  config {{ name: "judge" base_path: "{0}/judge" model_platform: "tensorflow" }}
+}}
+"""
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    base = served.put(tmp_path_factory.mktemp("models") / "half", 7)
-    flags = Flags(model_base_path=str(base), model_name="half", port=0)
-    with Server(flags) as running:
+    folder = tmp_path_factory.mktemp("models")
+    served.put(folder / "half", 7)
+    served.put(folder / "judge", 1, "judge")
+    config = folder / "models.config"
+    config.write_text(_CONFIG.format(folder))
+    with Server(Flags(model_config_file=str(config), port=0)) as running:
         yield running
 
 

@@ -4,24 +4,28 @@ import pytest
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags
-from tf_tokenrl.serving.config import configured_models
+from tf_tokenrl.serving.config import configuration
 
 ONE = 'config { name: "m" base_path: "/m" model_platform: "tensorflow" }'
+
+
+def models(**flags):
+    return configuration(Flags(**flags)).model_config_list.config
 
 
 def models_of(tmp_path, text):
     path = tmp_path / "models.config"
     path.write_text(f"model_config_list {{ {text} }}")
-    return configured_models(Flags(model_config_file=str(path)))
+    return models(model_config_file=str(path))
 
 
 def test_flags_name_one_model():
-    (model,) = configured_models(Flags(model_name="m", model_base_path="/m"))
+    (model,) = models(model_name="m", model_base_path="/m")
     assert (model.name, model.base_path) == ("m", "/m")
 
 
 def test_a_relative_base_path_flag_starts_from_the_working_directory():
-    (model,) = configured_models(Flags(model_base_path="m"))
+    (model,) = models(model_base_path="m")
     assert model.base_path == str(Path.cwd() / "m")
 
 
@@ -58,6 +62,11 @@ def test_the_deprecated_model_type_still_names_the_platform(tmp_path):
             "(deprecated) nor ModelServerConfig::model_platform, model name "
             "is m",
         ),
+        (
+            ONE.replace("}", "model_type: TENSORFLOW }"),
+            "Illegal setting both ModelServerConfig::model_type (deprecated) "
+            "and ModelServerConfig::model_platform.",
+        ),
         ("config { nmae: 1 }", "is no text-format ModelServerConfig"),
     ],
 )
@@ -70,9 +79,9 @@ def test_a_configuration_the_real_server_rejects(tmp_path, text, message):
 
 def test_nothing_to_serve():
     with pytest.raises(TokenRLError, match="give --model_base_path"):
-        configured_models(Flags())
+        models()
 
 
 def test_no_such_file():
     with pytest.raises(TokenRLError, match='"/no/file": No such file'):
-        configured_models(Flags(model_config_file="/no/file"))
+        models(model_config_file="/no/file")

@@ -62,7 +62,7 @@ def test_nothing_is_said_of_flags_that_are_switched_off(caplog):
         ("--port=70000", "is no port"),
         ("--max_num_load_retries=-1", "must not be negative"),
         ("--xla_cpu_compilation_enabled=maybe", "neither true nor false"),
-        ("--ssl_config_file=ssl", "does not encrypt"),
+        ("--use_alts_credentials", "knows no ALTS"),
         ("models", 'Unknown flag "models"'),
     ],
 )

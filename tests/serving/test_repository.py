@@ -9,14 +9,16 @@ import pytest
 import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.apis.model_pb2 import ModelSpec
-from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
+from tensorflow_serving.config.model_server_config_pb2 import (
+    ModelServerConfig,
+)
 
 from tests import served
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags
 from tf_tokenrl.serving.repository import Repository
 from tf_tokenrl.serving.servable import Servable
-from tf_tokenrl.serving.status import StatusError
+from tf_tokenrl.serving.status import StartError, StatusError
 from tf_tokenrl.serving.versions import State
 
 LATEST = ModelSpec(name="m")
@@ -31,10 +33,13 @@ def open_repository():
 
     def make(base, config="", **flags):
         flags.setdefault("load_retry_interval_micros", 0)
-        model = ModelConfig(name="m", base_path=str(base))
-        text_format.Parse(config, model)
+        models = ModelServerConfig()
+        model = models.model_config_list.config.add(
+            name="m", base_path=str(base), model_platform="tensorflow"
+        )
+        text_format.Merge(config, model)
         flags.setdefault("file_system_poll_wait_seconds", 0)
-        opened.append(Repository([model], load, Flags(**flags)))
+        opened.append(Repository(models, load, Flags(**flags)))
         return opened[-1]
 
     yield make
@@ -205,12 +210,13 @@ LABELLED = """
 
 def test_labels(tmp_path, open_repository):
     served.put(tmp_path, 1)
-    repository = open_repository(served.put(tmp_path, 2), LABELLED)
+    repository = open_repository(
+        tmp_path, LABELLED, allow_version_labels_for_unavailable_models=True
+    )
     repository.start()
-    assert states(repository) == {2: "AVAILABLE", 1: "AVAILABLE"}
-    for label, number in (("stable", 1), ("canary", 2)):
-        spec = ModelSpec(name="m", version_label=label)
-        assert answering(repository, spec) == number
+    assert answering(repository, ModelSpec(name="m", version_label="stable"))
+    with pytest.raises(StatusError, match=r"Specific\(m, 2\)"):
+        answering(repository, ModelSpec(name="m", version_label="canary"))
     with pytest.raises(StatusError) as caught:
         answering(repository, ModelSpec(name="m", version_label="beta"))
     assert str(caught.value) == (
@@ -218,17 +224,15 @@ def test_labels(tmp_path, open_repository):
     )
 
 
-def test_labels_of_versions_not_there_need_a_flag(tmp_path, open_repository):
+def test_at_the_start_no_version_is_available_to_a_label(
+    tmp_path, open_repository
+):
     repository = open_repository(served.put(tmp_path, 1), LABELLED)
-    with pytest.raises(TokenRLError) as caught:
+    with pytest.raises(StartError) as caught:
         repository.start()
     assert (
-        "FAILED_PRECONDITION: Request to assign label to version 2 of model "
-        "m, which is not currently available for inference"
+        "Failed to start server. Error: FAILED_PRECONDITION: Request to "
+        "assign label to version 1 of model m, which is not currently "
+        "available for inference"
     ) in str(caught.value)
-    lenient = open_repository(
-        tmp_path, LABELLED, allow_version_labels_for_unavailable_models=True
-    )
-    lenient.start()
-    with pytest.raises(StatusError, match=r"Specific\(m, 2\)"):
-        answering(lenient, ModelSpec(name="m", version_label="canary"))
+    assert caught.value.exit_code == 255

@@ -9,6 +9,7 @@ try:
     flags = serving.parse(sys.argv[1:])
     serving.serve(flags)
 except TokenRLError as error:
-    sys.exit(f"tf-tokenrl serve: {error}")
+    print(f"tf-tokenrl serve: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
 except KeyboardInterrupt:  # while TensorFlow is imported
     sys.exit(130)

@@ -1,8 +1,8 @@
-"""Which models to serve: flags and `models.config` to ModelConfig protos."""
+"""Which models to serve: flags and `models.config` to a ModelServerConfig."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import (
     TENSORFLOW,
     ModelConfig,
@@ -10,18 +10,28 @@ from tensorflow_serving.config.model_server_config_pb2 import (
 )
 
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.serving import schema
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.status import StatusError, invalid
 
 
-def configured_models(flags: Flags) -> list[ModelConfig]:
-    """The models that the flags ask for.
+def configuration(flags: Flags) -> ModelServerConfig:
+    """What the flags ask for.
 
     Raises:
         TokenRLError: no model is asked for, or the file is not usable.
     """
+    config = ModelServerConfig()
     if flags.model_config_file:
-        return _read(Path(flags.model_config_file))
+        config = read(flags.model_config_file)
+        try:
+            check_list(config)
+            check_platforms(config.model_config_list.config)
+        except StatusError as error:
+            raise TokenRLError(
+                f'Correct "{flags.model_config_file}": {error.text}.'
+            ) from error
+        return config
     if not flags.model_base_path:
         raise TokenRLError(
             "Nothing to serve: give --model_base_path=DIRECTORY or "
@@ -30,38 +40,30 @@ def configured_models(flags: Flags) -> list[ModelConfig]:
     path = flags.model_base_path
     if not _is_absolute(path):
         path = str(Path(path).resolve())
-    return [
-        ModelConfig(
-            name=flags.model_name, base_path=path, model_platform="tensorflow"
-        )
-    ]
+    config.model_config_list.config.add(
+        name=flags.model_name, base_path=path, model_platform="tensorflow"
+    )
+    return config
 
 
-def _read(path: Path) -> list[ModelConfig]:
-    try:
-        config = text_format.Parse(path.read_text("utf-8"), ModelServerConfig())
-        return validated(config)
-    except OSError as error:
-        raise TokenRLError(
-            f'Cannot read --model_config_file "{path}": {error.strerror}.'
-        ) from error
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise TokenRLError(
-            f'"{path}" is no text-format ModelServerConfig: {error}.'
-        ) from error
-    except StatusError as error:
-        raise TokenRLError(f'Correct "{path}": {error.text}.') from error
-
-
-def validated(config: ModelServerConfig) -> list[ModelConfig]:
-    """The models of a configuration.
+def read(path: str) -> ModelServerConfig:
+    """A `models.config` in text format.
 
     Raises:
-        StatusError: what the real server says of a configuration it rejects.
+        TokenRLError: the file is not usable.
+    """
+    return schema.read(path, ModelServerConfig(), "model_config_file")
+
+
+def check_list(config: ModelServerConfig) -> None:
+    """Names must be unique, and paths absolute.
+
+    Raises:
+        StatusError: what the real server says of a list it rejects.
     """
     if config.WhichOneof("config") == "custom_model_config":
         raise invalid("ModelServer does not yet support custom model config")
-    models = list(config.model_config_list.config)
+    models = config.model_config_list.config
     seen: set[str] = set()
     for model in models:
         if model.name in seen:
@@ -70,29 +72,53 @@ def validated(config: ModelServerConfig) -> list[ModelConfig]:
                 "list"
             )
         seen.add(model.name)
-        _validate(model)
-    return models
+    for model in models:
+        if not _is_absolute(model.base_path):
+            raise invalid(
+                f"Expected model {model.name} to have an absolute path or "
+                f"URI; got base_path()={model.base_path}"
+            )
 
 
-def _validate(model: ModelConfig) -> None:
-    if not _is_absolute(model.base_path):
-        raise invalid(
-            f"Expected model {model.name} to have an absolute path or URI; "
-            f"got base_path()={model.base_path}"
-        )
-    platform = model.model_platform
-    if not platform and model.model_type == TENSORFLOW:
-        platform = "tensorflow"
-    if not platform:
+def check_platforms(models: Iterable[ModelConfig]) -> None:
+    """Each model must be one of TensorFlow's.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT.
+    """
+    for model in models:
+        if platform(model) != "tensorflow":
+            raise invalid(
+                f"Model {model.name} requests unsupported platform "
+                f"{platform(model)}"
+            )
+
+
+def platform(model: ModelConfig) -> str:
+    """The platform that a model names, in one of the two ways.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, it names none, or both ways.
+    """
+    if model.model_type:
+        if model.model_platform:
+            raise invalid(
+                "Illegal setting both ModelServerConfig::model_type "
+                "(deprecated) and ModelServerConfig::model_platform."
+            )
+        if model.model_type != TENSORFLOW:
+            raise invalid(
+                f"ModelServerConfig::model_type choice {model.model_type} not "
+                "supported."
+            )
+        return "tensorflow"
+    if not model.model_platform:
         raise invalid(
             "Illegal setting neither ModelServerConfig::model_type "
             "(deprecated) nor ModelServerConfig::model_platform, model name "
             f"is {model.name}"
         )
-    if platform != "tensorflow":
-        raise invalid(
-            f"Model {model.name} requests unsupported platform {platform}"
-        )
+    return model.model_platform
 
 
 def _is_absolute(path: str) -> bool:

@@ -17,22 +17,12 @@ _IGNORED = (
     "enable_batching",
     "batching_parameters_file",
     "enable_per_model_batching_parameters",
-    "enable_grpc_healthcheck_service",
-    "enable_model_warmup",
     "enable_profiler",
-    "enable_serialization_as_tensor_content",
-    "enable_signature_method_name_check",
     "flush_filesystem_caches",
-    "grpc_socket_path",
     "mixed_precision",
-    "model_config_file_poll_wait_seconds",
     "monitoring_config_file",
-    "num_load_threads",
-    "num_request_iterations_for_warmup",
     "num_tflite_interpreters_per_pool",
     "num_tflite_pools",
-    "num_unload_threads",
-    "per_process_gpu_memory_fraction",
     "platform_config_file",
     "prefer_tflite_model",
     "remove_unused_fields_from_bundle_metagraph",
@@ -41,11 +31,10 @@ _IGNORED = (
     "rest_api_port",
     "rest_api_timeout_in_ms",
     "skip_initialize_tpu",
-    "tensorflow_session_config_file",
     "thread_pool_factory_config_file",
 )
-# Leaving these out would open what the user meant to lock.
-_REFUSED = ("ssl_config_file", "use_alts_credentials")
+# Leaving this out would open what the user meant to lock.
+_REFUSED = ("use_alts_credentials",)
 _OTHERS = (*_IGNORED, *_REFUSED)
 
 
@@ -65,10 +54,22 @@ class Flags:
     host: str = _flag(
         "127.0.0.1", "interface to listen on; not a flag of the real server"
     )
+    grpc_socket_path: str = _flag(
+        "", "UNIX socket to listen on too; relative or absolute path"
+    )
+    ssl_config_file: str = _flag(
+        "", "text-format SSLConfig: encrypt, and ask clients for certificates"
+    )
+    enable_grpc_healthcheck_service: bool = _flag(
+        False, "offer grpc.health.v1.Health"
+    )
     model_name: str = _flag("default", "name of the model in requests")
     model_base_path: str = _flag("", "directory of the numbered versions")
     model_config_file: str = _flag(
         "", "text-format ModelServerConfig: several models, policies, labels"
+    )
+    model_config_file_poll_wait_seconds: int = _flag(
+        0, "seconds between two looks at that file; 0 looks once"
     )
     saved_model_tags: str = _flag("serve", "tags of the graph, comma-separated")
     file_system_poll_wait_seconds: int = _flag(
@@ -77,6 +78,24 @@ class Flags:
     max_num_load_retries: int = _flag(5, "tries after a load that failed")
     load_retry_interval_micros: int = _flag(
         60_000_000, "microseconds between these tries"
+    )
+    num_load_threads: int = _flag(
+        0, "versions loaded side by side; 0 loads one by one"
+    )
+    num_unload_threads: int = _flag(
+        0, "versions closed side by side; 0 closes where the last use ends"
+    )
+    enable_model_warmup: bool = _flag(
+        True, "run assets.extra/tf_serving_warmup_requests before serving"
+    )
+    num_request_iterations_for_warmup: int = _flag(
+        0, "how often each of these requests runs; 0 is once"
+    )
+    enable_signature_method_name_check: bool = _flag(
+        False, "refuse signatures made for another RPC"
+    )
+    enable_serialization_as_tensor_content: bool = _flag(
+        False, "answer Predict with bytes instead of lists of values"
     )
     allow_version_labels_for_unavailable_models: bool = _flag(
         False, "let labels name versions that are not loaded yet"
@@ -90,9 +109,15 @@ class Flags:
     )
     tensorflow_intra_op_parallelism: int = _flag(0, "threads within an op")
     tensorflow_inter_op_parallelism: int = _flag(0, "ops run side by side")
+    tensorflow_session_config_file: str = _flag(
+        "", "text-format ConfigProto for TensorFlow's sessions"
+    )
+    per_process_gpu_memory_fraction: float = _flag(
+        0.0, "share of a GPU's memory to take; 0 leaves it to TensorFlow"
+    )
     grpc_channel_arguments: str = _flag("", "key=value,key=value for gRPC")
     grpc_max_threads: int = _flag(
-        0, "requests answered side by side; 0 is four per CPU"
+        0, "requests answered side by side; 0 is 4 per CPU, 64 at least"
     )
 
 
@@ -103,8 +128,8 @@ def parse(arguments: Sequence[str]) -> Flags:
     a warning.
 
     Raises:
-        TokenRLError: a flag is unknown, malformed, or asks for encryption,
-            which this server does not have.
+        TokenRLError: a flag is unknown, malformed, or asks for encryption
+            by ALTS, which this server does not have.
     """
     options, rest = _parser().parse_known_args(arguments)
     if rest:
@@ -114,7 +139,7 @@ def parse(arguments: Sequence[str]) -> Flags:
     for name in set(asked) & set(_REFUSED):
         raise TokenRLError(
             f"--{name} needs the real TensorFlow Serving: the embedded "
-            "server does not encrypt."
+            "server knows no ALTS. --ssl_config_file encrypts."
         )
     if asked:
         logger.warning(

@@ -15,7 +15,9 @@ import tensorflow_text  # noqa: F401  (registers the ops tokenizers need)
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
-from tf_tokenrl.serving.status import StatusError
+from tf_tokenrl.serving.call import UNLIMITED, Call
+from tf_tokenrl.serving.interruption import Interruption
+from tf_tokenrl.serving.status import StatusError, invalid
 
 logger = logging.getLogger(__name__)
 
@@ -47,26 +49,48 @@ class Servable:
         try:
             with self._graph.as_default():
                 graph = SavedModelLoader(path).load(self._session, list(tags))
+            self.signatures = dict(graph.signature_def)
+            self._interruption = Interruption(
+                self._graph, self._outputs(), self._run
+            )
+            self._session._extend_graph()
+            self._interruption.start()
         except Exception as error:
             self._session.close()
             raise StatusError.of(error) from error
-        self.signatures = dict(graph.signature_def)
 
     def run(
         self,
         feeds: dict[str, np.ndarray],
         fetches: Sequence[str],
-        timeout_in_ms: int = 0,
+        call: Call = UNLIMITED,
     ) -> list[np.ndarray]:
         """The values of the tensors named in `fetches`, given `feeds`.
 
         Args:
-            timeout_in_ms: the longest it may take; 0 is for ever.
+            call: how long it may take, and who may end it.
 
         Raises:
             StatusError: the runtime's own code and text.
         """
-        options = tf.compat.v1.RunOptions(timeout_in_ms=timeout_in_ms)
+        return self._interruption.run(feeds, fetches, call)
+
+    def close(self) -> None:
+        """Cancel what still runs and give the memory back."""
+        self._session.close()
+
+    def _run(
+        self,
+        feeds: dict[str, np.ndarray],
+        fetches: Sequence[str],
+        targets: Sequence[str],
+        timeout_in_ms: int = 0,
+        in_this_thread: bool = False,
+    ) -> list:
+        options = tf.compat.v1.RunOptions(
+            timeout_in_ms=timeout_in_ms,
+            inter_op_thread_pool=-1 if in_this_thread else 0,
+        )
         buffer = pywrap_tf_session.TF_NewBufferFromString(
             options.SerializeToString()
         )
@@ -76,7 +100,7 @@ class Servable:
                 buffer,
                 {self._tensor(name): array for name, array in feeds.items()},
                 [self._tensor(name) for name in fetches],
-                [],
+                [self._operation(name) for name in targets],
                 None,
             )
         except tf.errors.OpError as error:
@@ -84,12 +108,36 @@ class Servable:
         finally:
             pywrap_tf_session.TF_DeleteBuffer(buffer)
 
-    def close(self) -> None:
-        """Cancel what still runs and give the memory back."""
-        self._session.close()
+    def _outputs(self) -> set[str]:
+        return {
+            info.name
+            for signature in self.signatures.values()
+            for info in signature.outputs.values()
+            if ":" in info.name
+        }
 
     def _tensor(self, name: str):
-        return self._graph.get_tensor_by_name(name)._as_tf_output()
+        operation, _, index = name.partition(":")
+        output = pywrap_tf_session.TF_Output()
+        output.oper = self._operation(operation)
+        output.index = int(index or 0)
+        if not self._graph.get_operation_by_name(operation).outputs:
+            raise invalid(
+                f"Tried to fetch data for '{name}', which produces no output. "
+                f" To run to a node but not fetch any data, pass '{name}' as "
+                "an argument to the 'target_node_names' argument of the "
+                "Session::Run API."
+            )
+        return output
+
+    def _operation(self, name: str):
+        try:
+            return self._graph.get_operation_by_name(name)._c_op
+        except (KeyError, ValueError) as error:
+            raise StatusError(
+                grpc.StatusCode.NOT_FOUND,
+                f"FetchOutputs node {name}: not found",
+            ) from error
 
 
 def disable_xla() -> None:

@@ -1,21 +1,19 @@
 """The process: models loaded, port opened, signals obeyed."""
 
-import functools
 import logging
-import os
 import signal
-import socket
-from concurrent import futures
 
 import grpc
 import tensorflow as tf
 
-from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.serving.config import configured_models
+from tf_tokenrl.serving.config import configuration
 from tf_tokenrl.serving.flags import Flags
-from tf_tokenrl.serving.handlers import services
+from tf_tokenrl.serving.listener import Listener
+from tf_tokenrl.serving.reload import ConfigFile
 from tf_tokenrl.serving.repository import Repository
 from tf_tokenrl.serving.servable import Servable, disable_xla
+from tf_tokenrl.serving.session_config import session_config
+from tf_tokenrl.serving.warmup import warm_up
 
 logger = logging.getLogger(__name__)
 _DRAIN_SECONDS = 30.0
@@ -36,15 +34,10 @@ class Server:
 
     def __init__(self, flags: Flags):
         self._flags = flags
-        self._repository = Repository(
-            configured_models(flags),
-            functools.partial(
-                Servable,
-                tags=flags.saved_model_tags.split(","),
-                config=_session_config(flags),
-            ),
-            flags,
-        )
+        self._session_config = session_config(flags)
+        self._listener = Listener(flags)
+        self._repository = Repository(configuration(flags), self._load, flags)
+        self._config_file: ConfigFile | None = None
         self._grpc: grpc.Server | None = None
         self.port = flags.port
 
@@ -54,14 +47,15 @@ class Server:
         Raises:
             TokenRLError: a model has failed for good, or the port is taken.
         """
-        self._probe()
+        self._listener.check()
         try:
             self._repository.start()
-            self._grpc, self.port = self._listen()
+            self._grpc, self.port = self._listener.open(self._repository)
         except BaseException:
             self._repository.stop()
             raise
         self._grpc.start()
+        self._watch_config_file()
 
     def wait(self) -> None:
         """Return when the server has been stopped."""
@@ -74,11 +68,31 @@ class Server:
         Args:
             grace: seconds after which unfinished requests are cancelled.
         """
+        if self._config_file is not None:
+            self._config_file.stop()
         try:
             if self._grpc is not None:
                 self._grpc.stop(grace).wait(grace)
         finally:
             self._repository.stop()
+
+    def _load(self, path: str) -> Servable:
+        servable = Servable(
+            path, self._flags.saved_model_tags.split(","), self._session_config
+        )
+        try:
+            warm_up(servable, path, self._flags)
+        except BaseException:
+            servable.close()
+            raise
+        return servable
+
+    def _watch_config_file(self) -> None:
+        path = self._flags.model_config_file
+        seconds = self._flags.model_config_file_poll_wait_seconds
+        if path and seconds > 0:
+            self._config_file = ConfigFile(path, seconds, self._repository)
+            self._config_file.start()
 
     def __enter__(self) -> "Server":
         self.start()
@@ -86,34 +100,6 @@ class Server:
 
     def __exit__(self, *exception) -> None:
         self.stop()
-
-    def _probe(self) -> None:
-        """Fail before the models are loaded, which may take minutes."""
-        flags = self._flags
-        family = socket.AF_INET6 if ":" in flags.host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((flags.host, flags.port))
-            except OSError as error:
-                raise _cannot_listen(flags, error.strerror or str(error)) from (
-                    error
-                )
-
-    def _listen(self) -> tuple[grpc.Server, int]:
-        flags = self._flags
-        threads = flags.grpc_max_threads or 4 * (os.cpu_count() or 1)
-        server = grpc.server(
-            futures.ThreadPoolExecutor(threads, thread_name_prefix="rpc"),
-            handlers=services(self._repository),
-            options=_grpc_options(flags),
-        )
-        host = f"[{flags.host}]" if ":" in flags.host else flags.host
-        try:
-            port = server.add_insecure_port(f"{host}:{flags.port}")
-        except RuntimeError as error:
-            raise _cannot_listen(flags, str(error)) from error
-        return server, port
 
 
 def serve(flags: Flags) -> None:
@@ -140,37 +126,3 @@ def serve(flags: Flags) -> None:
                 logger.info("Stopping: finishing the requests begun.")
     except KeyboardInterrupt:
         logger.info("Stopped.")
-
-
-def _session_config(flags: Flags) -> tf.compat.v1.ConfigProto:
-    both = flags.tensorflow_session_parallelism
-    return tf.compat.v1.ConfigProto(
-        intra_op_parallelism_threads=flags.tensorflow_intra_op_parallelism
-        or both,
-        inter_op_parallelism_threads=flags.tensorflow_inter_op_parallelism
-        or both,
-        allow_soft_placement=True,
-    )
-
-
-def _grpc_options(flags: Flags) -> list[tuple[str, int | str]]:
-    options: list[tuple[str, int | str]] = [
-        ("grpc.max_receive_message_length", 2**31 - 1),
-        ("grpc.max_send_message_length", 2**31 - 1),
-        ("grpc.so_reuseport", 0),
-    ]
-    for argument in filter(None, flags.grpc_channel_arguments.split(",")):
-        key, equals, value = argument.partition("=")
-        if not equals:
-            raise TokenRLError(
-                f'--grpc_channel_arguments: "{argument}" is not key=value.'
-            )
-        options.append((key, int(value) if value.isdecimal() else value))
-    return options
-
-
-def _cannot_listen(flags: Flags, reason: str) -> TokenRLError:
-    return TokenRLError(
-        f"Cannot listen on {flags.host}:{flags.port}: {reason}. Stop what "
-        "holds the port, or choose another with --port (0 picks a free one)."
-    )

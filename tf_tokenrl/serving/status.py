@@ -2,8 +2,16 @@
 
 import grpc
 
+from tf_tokenrl.errors import TokenRLError
+
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _LONGEST = 1024  # bytes of a message that reach the client
+
+
+class StartError(TokenRLError):
+    """The models cannot be served; the process ends as the real server's."""
+
+    exit_code = 255
 
 
 class StatusError(Exception):

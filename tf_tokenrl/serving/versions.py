@@ -2,6 +2,7 @@
 
 import contextlib
 import enum
+import functools
 import logging
 import threading
 import time
@@ -10,9 +11,11 @@ from collections.abc import Callable, Iterator
 import grpc
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
+from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.servable import Servable
 from tf_tokenrl.serving.status import StatusError
 from tf_tokenrl.serving.storage import find_versions
+from tf_tokenrl.serving.threads import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +40,15 @@ class Version:
         self.error: StatusError | None = None
         self.servable: Servable | None = None
         self.users = 0
+        self.loading = False
         self.failures = 0
         self.next_try = 0.0  # on the clock of time.monotonic()
+
+    @property
+    def loaded(self) -> Servable:
+        """What an acquired version runs; it stays loaded while in use."""
+        assert self.servable is not None
+        return self.servable
 
 
 class Model:
@@ -50,21 +60,30 @@ class Model:
     Args:
         config: name, base path and version policy.
         load: from a directory to a servable; raises on failure.
-        retries: how often a load that failed is tried again.
-        retry_seconds: the time between these tries.
+        flags: how often, and after what time, a failed load is tried again.
+        loads: where loads run.
+        unloads: where versions are closed.
+        notify: called after each load.
     """
 
     def __init__(
         self,
         config: ModelConfig,
         load: Callable[[str], Servable],
-        retries: int,
-        retry_seconds: float,
+        flags: Flags,
+        loads: Threads,
+        unloads: Threads,
+        notify: Callable[[], None],
     ):
-        self.config = config
+        self.name = config.name
+        self._config: ModelConfig | None = config
         self._load = load
-        self._retries = retries
-        self._retry_seconds = retry_seconds
+        self._retries = flags.max_num_load_retries
+        self._retry_seconds = flags.load_retry_interval_micros / 1e6
+        self._loads = loads
+        self._unloads = unloads
+        self._notify = notify
+        self._looking = threading.Lock()
         self._lock = threading.Lock()
         self._versions: dict[int, Version] = {}
         self._aspired: list[Version] = []
@@ -92,7 +111,11 @@ class Model:
     @property
     def next_try(self) -> float | None:
         """When the next failed load is to be tried again, if any is."""
-        times = (v.next_try for v in self._aspired if v.state is State.LOADING)
+        times = (
+            version.next_try
+            for version in self._aspired
+            if version.state is State.LOADING and not version.loading
+        )
         return min(times, default=None)
 
     @contextlib.contextmanager
@@ -115,24 +138,29 @@ class Model:
                 version.users -= 1
             self._close_if_idle(version)
 
+    def configure(self, config: ModelConfig | None) -> None:
+        """Go on with another path or policy; None wants no version at all."""
+        with self._looking:
+            self._config = config
+
     def look(self) -> None:
         """See which versions the directory holds now, and keep to them.
 
         Raises:
             OSError: the directory cannot be read; nothing changes.
         """
-        self._aspire(find_versions(self.config, self._warn))
+        with self._looking:
+            paths = {}
+            if self._config is not None:
+                paths = find_versions(self._config, self._warn)
+            self._aspire(paths)
 
     def advance(self) -> None:
         """Load what is due, then retire what is no longer wanted."""
         for version in reversed(self._aspired):
-            if version.state in (State.START, State.LOADING):
-                self._try(version)
-        if not self._aspired or any(
-            v.state is State.AVAILABLE for v in self._aspired
-        ):
-            for version in set(self.versions) - set(self._aspired):
-                self._retire(version)
+            if self._claim(version):
+                self._loads.run(functools.partial(self._try, version))
+        self._retire_unwanted()
 
     def close(self) -> None:
         """Close every version; requests that still run are cancelled."""
@@ -151,9 +179,9 @@ class Model:
         if number is None:
             number = max(ready, default=None)
             if number is None:
-                raise not_found(self.config.name)
+                raise not_found(self.name)
         if number not in ready:
-            raise not_found(self.config.name, number)
+            raise not_found(self.name, number)
         return ready[number]
 
     def _aspire(self, paths: dict[int, str]) -> None:
@@ -161,19 +189,32 @@ class Model:
         with self._lock:
             for number, path in sorted(paths.items()):
                 version = self._versions.get(number)
-                if version is None or (
-                    version.state is State.END and version not in self._aspired
-                ):
+                if version is None or self._gone(version):
                     version = self._versions[number] = Version(number, path)
                 if version.state is State.UNLOADING:  # still loaded, in use
                     version.state = State.AVAILABLE
                 wanted.append(version)
             self._aspired = wanted
 
+    def _gone(self, version: Version) -> bool:
+        if version.state is State.UNLOADING:
+            return version.servable is None
+        return version.state is State.END and version not in self._aspired
+
+    def _claim(self, version: Version) -> bool:
+        """True for the one caller that is to load the version now."""
+        with self._lock:
+            if (
+                version.state not in (State.START, State.LOADING)
+                or version.loading
+                or time.monotonic() < version.next_try
+            ):
+                return False
+            version.loading = True
+            version.state = State.LOADING
+            return True
+
     def _try(self, version: Version) -> None:
-        if time.monotonic() < version.next_try:
-            return
-        version.state = State.LOADING
         try:
             version.servable = self._load(version.path)
         except Exception as error:
@@ -183,9 +224,13 @@ class Model:
             version.state = State.AVAILABLE
             logger.info(
                 "Successfully loaded servable version {name: %s version: %d}",
-                self.config.name,
+                self.name,
                 version.number,
             )
+        finally:
+            version.loading = False
+        self._retire_unwanted()
+        self._notify()
 
     def _note_failure(self, version: Version, error: StatusError) -> None:
         version.error = error
@@ -198,14 +243,24 @@ class Model:
             outlook = f"trying again in {self._retry_seconds:g} seconds"
         logger.error(
             "Loading servable: {name: %s version: %d} failed (%s): %s",
-            self.config.name,
+            self.name,
             version.number,
             outlook,
             error,
         )
 
+    def _retire_unwanted(self) -> None:
+        if self._aspired and not any(
+            v.state is State.AVAILABLE for v in self._aspired
+        ):
+            return
+        for version in set(self.versions) - set(self._aspired):
+            self._retire(version)
+
     def _retire(self, version: Version) -> None:
         with self._lock:
+            if version.loading:  # its own thread comes here when it is done
+                return
             if version.state is State.AVAILABLE:
                 version.state = State.UNLOADING
             elif version.state is not State.UNLOADING:
@@ -217,14 +272,18 @@ class Model:
             if version.state is not State.UNLOADING or version.users:
                 return
             servable, version.servable = version.servable, None
-            version.state = State.END
         if servable is not None:
-            servable.close()
+            self._unloads.run(functools.partial(_close, version, servable))
 
     def _warn(self, message: str) -> None:
         if message not in self._warned:
             self._warned.add(message)
             logger.warning(message)
+
+
+def _close(version: Version, servable: Servable) -> None:
+    servable.close()
+    version.state = State.END
 
 
 def not_found(name: str, number: int | None = None) -> StatusError:

@@ -1,57 +1,20 @@
-"""Codes and texts, as a client of the real server would see them."""
+"""Predict: codes and texts, as a client of the real server would see them."""
 
-import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
-from tensorflow_serving.apis.get_model_metadata_pb2 import (
-    GetModelMetadataRequest,
-    SignatureDefMap,
-)
-from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
-from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
 from tests import served
+from tests.asking import SECONDS, X, ask, failure, with_version
 from tf_tokenrl.serving import Flags
-from tf_tokenrl.serving.config import configured_models
-from tf_tokenrl.serving.handlers import predict
+from tf_tokenrl.serving.config import configuration
+from tf_tokenrl.serving.predict import predict
 from tf_tokenrl.serving.repository import Repository
 from tf_tokenrl.serving.servable import Servable
 from tf_tokenrl.serving.status import StatusError
-
-SECONDS = 20
-
-
-def ask(signature="", outputs=(), name="half", **inputs):
-    request = PredictRequest(output_filter=outputs)
-    request.model_spec.name = name
-    request.model_spec.signature_name = signature
-    for alias, value in inputs.items():
-        if not isinstance(value, TensorProto):
-            value = tf.make_tensor_proto(value)
-        request.inputs[alias].CopyFrom(value)
-    return request
-
-
-def with_version(request, version=0, label=""):
-    if label:
-        request.model_spec.version_label = label
-    else:
-        request.model_spec.version.value = version
-    return request
-
-
-def failure(method, request, seconds=SECONDS):
-    with pytest.raises(grpc.RpcError) as caught:
-        method(request, timeout=seconds)
-    return caught.value.code().name, caught.value.details()
-
-
-X = np.float32([[1.0], [2.0]])
 
 
 def test_predict(prediction):
@@ -209,101 +172,6 @@ def test_the_deadline_of_the_call_stops_the_model(server, prediction):
     assert response.outputs["y"].float_val
 
 
-def test_other_calls_are_not_implemented(prediction, models):
-    request = ClassificationRequest()
-    assert failure(prediction.Classify, request)[0] == "UNIMPLEMENTED"
-    reload = models.HandleReloadConfigRequest
-    assert failure(reload, ReloadConfigRequest())[0] == "UNIMPLEMENTED"
-
-
-def metadata_request(*fields, name="half"):
-    request = GetModelMetadataRequest(metadata_field=fields)
-    request.model_spec.name = name
-    return request
-
-
-def test_metadata(prediction):
-    response = prediction.GetModelMetadata(
-        metadata_request("signature_def"), timeout=SECONDS
-    )
-    assert response.model_spec.name == "half"
-    assert response.model_spec.version.value == 7
-    assert not response.model_spec.signature_name
-    signatures = SignatureDefMap()
-    assert response.metadata["signature_def"].Unpack(signatures)
-    found = signatures.signature_def
-    assert {"serving_default", "subtract", "__saved_model_init_op"} <= set(
-        found
-    )
-    x = found["serving_default"].inputs["x"]
-    assert x.dtype == tf.float32.as_datatype_enum
-    assert [d.size for d in x.tensor_shape.dim] == [-1, 1]
-
-
-@pytest.mark.parametrize(
-    ("request_", "code", "text"),
-    [
-        (GetModelMetadataRequest(), "INVALID_ARGUMENT", "Missing ModelSpec"),
-        (
-            metadata_request(),
-            "INVALID_ARGUMENT",
-            "GetModelMetadataRequest must specify at least one metadata_field",
-        ),
-        (
-            metadata_request("signature_def", "weights"),
-            "INVALID_ARGUMENT",
-            "Metadata field weights is not supported",
-        ),
-        (
-            metadata_request("signature_def", name="whole"),
-            "NOT_FOUND",
-            "Servable not found for request: Latest(whole)",
-        ),
-    ],
-)
-def test_metadata_errors(prediction, request_, code, text):
-    assert failure(prediction.GetModelMetadata, request_) == (code, text)
-
-
-def status_request(name="half", version=None):
-    request = GetModelStatusRequest()
-    request.model_spec.name = name
-    if version is not None:
-        request.model_spec.version.value = version
-    return request
-
-
-@pytest.mark.parametrize("version", [None, 7])
-def test_status(models, version):
-    response = models.GetModelStatus(
-        status_request(version=version), timeout=SECONDS
-    )
-    (status,) = response.model_version_status
-    assert status.version == 7
-    assert status.state == status.AVAILABLE
-    assert status.HasField("status") and status.status.error_code == 0
-
-
-@pytest.mark.parametrize(
-    ("request_", "code", "text"),
-    [
-        (GetModelStatusRequest(), "INVALID_ARGUMENT", "Missing ModelSpec"),
-        (
-            status_request("whole"),
-            "NOT_FOUND",
-            "Could not find any versions of model whole",
-        ),
-        (
-            status_request(version=8),
-            "NOT_FOUND",
-            "Could not find version 8 of model half",
-        ),
-    ],
-)
-def test_status_errors(models, request_, code, text):
-    assert failure(models.GetModelStatus, request_) == (code, text)
-
-
 @pytest.fixture
 def with_default(tmp_path):
     """A repository whose signature "subtract" has a default for b."""
@@ -315,7 +183,7 @@ def with_default(tmp_path):
     path.write_bytes(saved.SerializeToString())
     flags = Flags(model_base_path=str(base), model_name="half")
     repository = Repository(
-        configured_models(flags),
+        configuration(flags),
         lambda path: Servable(path, ["serve"], tf.compat.v1.ConfigProto()),
         flags,
     )

@@ -1,0 +1,51 @@
+"""The input of Classify, Regress and MultiInference: tf.Examples."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from tensorflow_serving.apis.input_pb2 import Input
+
+from tf_tokenrl.serving.call import Call
+from tf_tokenrl.serving.servable import Servable
+from tf_tokenrl.serving.status import invalid
+
+
+def run(
+    servable: Servable,
+    given: Input,
+    feed: str,
+    fetches: Sequence[str],
+    call: Call,
+) -> tuple[int, dict[str, np.ndarray]]:
+    """Feed serialised examples to one tensor.
+
+    Returns:
+        How many examples there were, and the arrays by the names of
+        `fetches`.
+
+    Raises:
+        StatusError: there is no example, or the model fails.
+    """
+    examples = _serialized(given)
+    arrays = servable.run({feed: examples}, fetches, call)
+    return len(examples), dict(zip(fetches, arrays, strict=True))
+
+
+def _serialized(given: Input) -> np.ndarray:
+    """The examples as strings, `[B]`.
+
+    A context goes before each example in one serialisation: where both have
+    a feature, the example's comes last and counts.
+    """
+    context = b""
+    if given.WhichOneof("kind") == "example_list_with_context":
+        context = given.example_list_with_context.context.SerializeToString()
+        examples = given.example_list_with_context.examples
+    else:
+        examples = given.example_list.examples
+    if not examples:
+        raise invalid("Input is empty.")
+    return np.array(
+        [context + example.SerializeToString() for example in examples],
+        dtype=object,
+    )
