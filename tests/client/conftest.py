@@ -31,7 +31,12 @@ def address(tmp_path_factory):
     served.put(base / "half", 7)
     config = base / "models.config"
     config.write_text(CONFIG.format(base=base))
-    with Server(Flags(model_config_file=str(config), port=0)) as server:
+    flags = Flags(
+        model_config_file=str(config),
+        port=0,
+        allow_version_labels_for_unavailable_models=True,
+    )
+    with Server(flags) as server:
         yield f"localhost:{server.port}"
 
 
