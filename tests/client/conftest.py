@@ -60,6 +60,19 @@ class Blocking:
             method(*given, **options)
         )
 
+    def stream(self, *given, **options):
+        pieces = self._client.stream(*given, **options)
+        return self._stepped(pieces)
+
+    def _stepped(self, pieces):
+        try:
+            while True:
+                yield self._runner.run(anext(pieces))
+        except StopAsyncIteration:
+            return
+        finally:
+            self._runner.run(pieces.aclose())
+
     def __enter__(self):
         return self
 

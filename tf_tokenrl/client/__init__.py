@@ -27,6 +27,7 @@ from tf_tokenrl.client.errors import (
 )
 from tf_tokenrl.client.replies import (
     Label,
+    Piece,
     Reply,
     Score,
     Signature,
@@ -51,6 +52,7 @@ __all__ = [
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
+    "Piece",
     "Reply",
     "ResourceExhausted",
     "Score",

@@ -1,17 +1,24 @@
 """The client for asyncio."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Unpack, overload
 
 import grpc.aio
 import numpy as np
 
 from tf_tokenrl.client.attempts import Attempts, Readiness
-from tf_tokenrl.client.calls import Call, Calls, GenerationOptions, Result
+from tf_tokenrl.client.calls import (
+    Call,
+    Calls,
+    GenerationOptions,
+    Result,
+    StreamOptions,
+)
 from tf_tokenrl.client.errors import ServingError
 from tf_tokenrl.client.replies import (
     Label,
+    Piece,
     Reply,
     Score,
     Signature,
@@ -99,6 +106,16 @@ class AsyncClient:
         """See `Client.generate`."""
         return await self._ask(self._calls.generate(prompt, **options), timeout)
 
+    def stream(
+        self,
+        prompt: str,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> AsyncIterator[Piece]:
+        """See `Client.stream`."""
+        return self._listen(self._calls.stream(prompt, **options), timeout)
+
     async def score(
         self,
         prompts: Sequence[str],
@@ -176,12 +193,7 @@ class AsyncClient:
     ) -> Result:
         if call.request is None:
             return call.read(None)
-        attempts = Attempts(
-            self._servers,
-            self.model,
-            self.timeout if timeout is None else timeout,
-            self._tries if tries is None else tries,
-        )
+        attempts = self._attempts(timeout, tries)
         while True:
             method = call.on(self._channels[attempts.begin()])
             try:
@@ -193,3 +205,33 @@ class AsyncClient:
             else:
                 attempts.succeeded()
                 return call.read(response)
+
+    async def _listen(
+        self, call: Call[Result], timeout: float | None
+    ) -> AsyncIterator[Result]:
+        attempts = self._attempts(timeout)
+        answered = False
+        while True:
+            method = call.on(self._channels[attempts.begin()], streamed=True)
+            stream = method(call.request, timeout=attempts.remaining)
+            try:
+                async for response in stream:
+                    answered = True
+                    yield call.read(response)
+            except grpc.RpcError as error:
+                await asyncio.sleep(attempts.pause(error, answered))
+            else:
+                attempts.succeeded()
+                return
+            finally:
+                stream.cancel()
+
+    def _attempts(
+        self, timeout: float | None, tries: int | None = None
+    ) -> Attempts:
+        return Attempts(
+            self._servers,
+            self.model,
+            self.timeout if timeout is None else timeout,
+            self._tries if tries is None else tries,
+        )

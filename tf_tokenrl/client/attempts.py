@@ -58,15 +58,19 @@ class Attempts:
         """The call was answered."""
         self._servers.answered(self._address)
 
-    def pause(self, error: grpc.RpcError) -> float:
+    def pause(self, error: grpc.RpcError, answered: bool = False) -> float:
         """Seconds to wait before the next try: none while servers are left.
+
+        Args:
+            error: how the call failed.
+            answered: a part of the answer has come already.
 
         Raises:
             ServingError: the failure is final. Only UNAVAILABLE is tried
                 again, and only within the timeout.
         """
         failure = from_rpc(error, self._address, self._model)
-        if not isinstance(failure, Unavailable):
+        if answered or not isinstance(failure, Unavailable):
             raise failure from error
         self._servers.failed(self._address)
         self._done += 1

@@ -11,7 +11,7 @@ import numpy as np
 from google.protobuf.message import Message
 
 from tf_tokenrl.client import codec, protos, reading
-from tf_tokenrl.client.replies import Score, Signature, VersionStatus
+from tf_tokenrl.client.replies import Piece, Score, Signature, VersionStatus
 from tf_tokenrl.errors import TokenRLError
 
 Result = TypeVar("Result")
@@ -25,6 +25,17 @@ class GenerationOptions(TypedDict, total=False):
     top_k: int | Sequence[int]
     top_p: float | Sequence[float]
     max_new_tokens: int | Sequence[int] | None
+
+
+class StreamOptions(TypedDict, total=False):
+    """How one answer is drawn, and the texts that end it."""
+
+    seed: int
+    temperature: float
+    top_k: int
+    top_p: float
+    max_new_tokens: int | None
+    stop: str | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -43,9 +54,10 @@ class Call(Generic[Result]):
     response: type[Message]
     read: Callable[[Any], Result]
 
-    def on(self, channel: Any):
+    def on(self, channel: Any, streamed: bool = False):
         """The RPC as a function of the channel, of `grpc` or `grpc.aio`."""
-        return channel.unary_unary(
+        kind = channel.unary_stream if streamed else channel.unary_unary
+        return kind(
             f"/{self.method}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=self.response.FromString,
@@ -111,6 +123,34 @@ class Calls:
             inputs,
             "serving_default",
             lambda response: unpacked(reading.replies(prompts, response)),
+        )
+
+    def stream(
+        self,
+        prompt: str,
+        seed: int = 0,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        max_new_tokens: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> Call[Piece]:
+        """Answer one prompt piece by piece; `read` reads one piece."""
+        request = protos.StreamRequest(
+            model_spec=self._spec(),
+            prompt=prompt.encode(),
+            seed=seed,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            max_new_tokens=max_new_tokens or 0,
+            stop=[stop] if isinstance(stop, str) else stop,
+        )
+        return Call(
+            "tf_tokenrl.v1.Generation/Stream",
+            request,
+            protos.StreamResponse,
+            reading.piece,
         )
 
     def score(

@@ -1,17 +1,24 @@
 """A client of TensorFlow Serving's gRPC API."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Unpack, overload
 
 import grpc
 import numpy as np
 
 from tf_tokenrl.client.attempts import Attempts, Readiness
-from tf_tokenrl.client.calls import Call, Calls, GenerationOptions, Result
+from tf_tokenrl.client.calls import (
+    Call,
+    Calls,
+    GenerationOptions,
+    Result,
+    StreamOptions,
+)
 from tf_tokenrl.client.errors import ServingError
 from tf_tokenrl.client.replies import (
     Label,
+    Piece,
     Reply,
     Score,
     Signature,
@@ -126,6 +133,31 @@ class Client:
         """
         return self._ask(self._calls.generate(prompt, **options), timeout)
 
+    def stream(
+        self,
+        prompt: str,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> Iterator[Piece]:
+        """Answer one prompt piece by piece, as it is written.
+
+        Needs the embedded server with streaming switched on; TensorFlow
+        Serving has no such call. To close the iterator ends the answer.
+
+        Args:
+            prompt: a text.
+            stop: a text that ends the answer, or several; none of them is
+                part of it.
+            timeout: seconds for the whole answer.
+
+        The other options are those of `generate`.
+
+        Returns:
+            An iterator over `Piece`s.
+        """
+        return self._listen(self._calls.stream(prompt, **options), timeout)
+
     def score(
         self,
         prompts: Sequence[str],
@@ -212,12 +244,7 @@ class Client:
     ) -> Result:
         if call.request is None:
             return call.read(None)
-        attempts = Attempts(
-            self._servers,
-            self.model,
-            self.timeout if timeout is None else timeout,
-            self._tries if tries is None else tries,
-        )
+        attempts = self._attempts(timeout, tries)
         while True:
             method = call.on(self._channels[attempts.begin()])
             try:
@@ -227,3 +254,33 @@ class Client:
             else:
                 attempts.succeeded()
                 return call.read(response)
+
+    def _listen(
+        self, call: Call[Result], timeout: float | None
+    ) -> Iterator[Result]:
+        attempts = self._attempts(timeout)
+        answered = False
+        while True:
+            method = call.on(self._channels[attempts.begin()], streamed=True)
+            stream = method(call.request, timeout=attempts.remaining)
+            try:
+                for response in stream:
+                    answered = True
+                    yield call.read(response)
+            except grpc.RpcError as error:
+                time.sleep(attempts.pause(error, answered))
+            else:
+                attempts.succeeded()
+                return
+            finally:
+                stream.cancel()
+
+    def _attempts(
+        self, timeout: float | None, tries: int | None = None
+    ) -> Attempts:
+        return Attempts(
+            self._servers,
+            self.model,
+            self.timeout if timeout is None else timeout,
+            self._tries if tries is None else tries,
+        )

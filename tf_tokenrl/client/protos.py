@@ -3,6 +3,9 @@
 Field numbers and types are those of the public API, so the bytes are the
 same; the names live in a descriptor pool of their own, so that the real
 generated modules can be imported into the same process.
+
+`StreamRequest` and `StreamResponse` are those of `tf_tokenrl.v1.Generation`,
+which is not part of that API.
 """
 
 import re
@@ -10,7 +13,6 @@ import re
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
 
-_PACKAGE = "tf_tokenrl.client"
 _SCHEMA = """
 Int64Value: int64 value = 1
 Any: string type_url = 1, bytes value = 2
@@ -40,57 +42,73 @@ StatusProto: int32 error_code = 1, string error_message = 2
 ModelVersionStatus: int64 version = 1, int32 state = 2, StatusProto status = 3
 GetModelStatusRequest: ModelSpec model_spec = 1
 GetModelStatusResponse: repeated ModelVersionStatus model_version_status = 1
+StreamRequest: ModelSpec model_spec = 1, bytes prompt = 2, int64 seed = 3,
+    float temperature = 4, int32 top_k = 5, float top_p = 6,
+    int32 max_new_tokens = 7, repeated string stop = 8
+StreamResponse: string text = 1, repeated int32 token_ids = 2,
+    repeated float log_probs = 3, repeated float values = 4,
+    string finish_reason = 5, int32 prompt_tokens = 6, bool truncated = 7,
+    int64 version = 8
 """
 _MESSAGE = re.compile(r"^(\w+):", re.MULTILINE)
 _FIELD = re.compile(r"(?:(repeated|map) )?(\w+) (\w+) = (\d+)")
 _Field = descriptor_pb2.FieldDescriptorProto
 
 
-def _build() -> dict[str, type[Message]]:
-    """The message classes by name."""
+def build(schema: str, package: str) -> dict[str, type[Message]]:
+    """Message classes by name.
+
+    Args:
+        schema: `Name: type field = number, ...`, one message after another;
+            "repeated" or "map" before the type, maps from strings.
+        package: of the messages' full names.
+    """
     file = descriptor_pb2.FileDescriptorProto(
-        name="tf_tokenrl/client.proto", package=_PACKAGE, syntax="proto3"
+        name=f"{package}.proto", package=package, syntax="proto3"
     )
-    names_and_bodies = _MESSAGE.split(_SCHEMA)[1:]
+    names_and_bodies = _MESSAGE.split(schema)[1:]
     for name, body in zip(
         names_and_bodies[::2], names_and_bodies[1::2], strict=True
     ):
         message = file.message_type.add(name=name)
         for label, kind, field, number in _FIELD.findall(body):
             if label == "map":
-                kind = _add_map_entry(message, kind, field)
-            _add_field(message, kind, field, int(number), repeated=bool(label))
+                kind = _add_map_entry(message, kind, field, package)
+            added = _add_field(message, kind, field, int(number), package)
+            if label:
+                added.label = _Field.LABEL_REPEATED
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
     return {
         message.name: message_factory.GetMessageClass(
-            pool.FindMessageTypeByName(f"{_PACKAGE}.{message.name}")
+            pool.FindMessageTypeByName(f"{package}.{message.name}")
         )
         for message in file.message_type
     }
 
 
-def _add_field(message, kind: str, name: str, number: int, repeated: bool):
+def _add_field(message, kind: str, name: str, number: int, package: str):
     field = message.field.add(name=name, number=number)
-    field.label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
+    field.label = _Field.LABEL_OPTIONAL
     if f"TYPE_{kind.upper()}" in _Field.Type.keys():  # noqa: SIM118
         field.type = _Field.Type.Value(f"TYPE_{kind.upper()}")
     else:
-        field.type_name = f".{_PACKAGE}.{kind}"
+        field.type_name = f".{package}.{kind}"
+    return field
 
 
-def _add_map_entry(message, kind: str, field: str) -> str:
+def _add_map_entry(message, kind: str, field: str, package: str) -> str:
     """A map is a repeated message of keys and values; its type's name."""
     entry = message.nested_type.add(
         name=f"{field.title().replace('_', '')}Entry"
     )
     entry.options.map_entry = True
-    _add_field(entry, "string", "key", 1, repeated=False)
-    _add_field(entry, kind, "value", 2, repeated=False)
+    _add_field(entry, "string", "key", 1, package)
+    _add_field(entry, kind, "value", 2, package)
     return f"{message.name}.{entry.name}"
 
 
-_CLASSES = _build()
+_CLASSES = build(_SCHEMA, "tf_tokenrl.client")
 
 ModelSpec = _CLASSES["ModelSpec"]
 TensorProto = _CLASSES["TensorProto"]
@@ -101,3 +119,5 @@ GetModelMetadataRequest = _CLASSES["GetModelMetadataRequest"]
 GetModelMetadataResponse = _CLASSES["GetModelMetadataResponse"]
 GetModelStatusRequest = _CLASSES["GetModelStatusRequest"]
 GetModelStatusResponse = _CLASSES["GetModelStatusResponse"]
+StreamRequest = _CLASSES["StreamRequest"]
+StreamResponse = _CLASSES["StreamResponse"]

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from tf_tokenrl.client import codec, protos
 from tf_tokenrl.client.replies import (
     Label,
+    Piece,
     Reply,
     Score,
     Signature,
@@ -52,6 +53,20 @@ def replies(prompts: Sequence[str], response: Message) -> list[Reply]:
             zip(prompts, outputs["lengths"], strict=True)
         )
     ]
+
+
+def piece(response: Message) -> Piece:
+    """What was added to an answer."""
+    return Piece(
+        text=response.text,
+        token_ids=tuple(response.token_ids),
+        log_probs=tuple(response.log_probs),
+        values=tuple(response.values),
+        finish_reason=response.finish_reason,
+        prompt_tokens=response.prompt_tokens,
+        truncated=response.truncated,
+        version=response.version,
+    )
 
 
 def scores(response: Message) -> list[Score]:

@@ -31,6 +31,33 @@ class Reply(NamedTuple):
     version: int
 
 
+class Piece(NamedTuple):
+    """What was added to an answer while it is being written.
+
+    The texts of all pieces joined are the answer.
+
+    Attributes:
+        text: whole characters.
+        token_ids: chosen since the piece before.
+        log_probs: of each of these ids, in nats.
+        values: the critic's value before each choice.
+        finish_reason: "" while the answer goes on; "stop" after a stop token
+            or a stop text, "length" at the limit.
+        prompt_tokens: how many tokens the prompt has.
+        truncated: True where the prompt was cut to fit the context.
+        version: of the model that answers.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    log_probs: tuple[float, ...]
+    values: tuple[float, ...]
+    finish_reason: str
+    prompt_tokens: int
+    truncated: bool
+    version: int
+
+
 class Score(NamedTuple):
     """What a model says about an answer that is given to it.
 
