@@ -97,7 +97,9 @@ def main(options: DemoOptions) -> Path:
         answers = _answer(data, policies)
         results: dict[str, Any] = _measure(answers)
     with _stage("export", seconds):
-        saved = export.main(export.ExportOptions(after, options.savedmodels))
+        saved = export.main(
+            export.ExportOptions(after, options.savedmodels), results["after"]
+        )
     with _stage("serve", seconds):
         asked = answers["after"].examples[: options.parity_prompts]
         kept = parity.record(storage.load(after), asked)

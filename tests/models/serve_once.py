@@ -2,12 +2,14 @@
 
     python -m tests.models.serve_once < requests.json
 
-Reads a list of `[folder, signature, {input: [..]}]` and prints a list of
-`{output: [..]}`; in a process of its own, as XLA cannot be switched on again.
+Reads a list of `[folder, signature, {input: [..]}]` and prints two lists of
+`{output: [..]}`, one asked in order and one from four threads at once; in a
+process of its own, as XLA cannot be switched on again.
 """
 
 import json
 import sys
+from concurrent import futures
 
 from tf_tokenrl.quiet import start_tensorflow
 
@@ -20,13 +22,21 @@ from tf_tokenrl.serving.servable import Servable, disable_xla  # noqa: E402
 
 def main():
     disable_xla()
-    config = tf.compat.v1.ConfigProto()
-    loaded, replies = {}, []
-    for folder, name, inputs in json.load(sys.stdin):
-        if folder not in loaded:
-            loaded[folder] = Servable(folder, ["serve"], config)
-        replies.append(ask(loaded[folder], name, inputs))
-    print(json.dumps(replies))
+    requests = json.load(sys.stdin)
+    loaded = {folder: load(folder) for folder in {r[0] for r in requests}}
+
+    def reply(request):
+        folder, name, inputs = request
+        return ask(loaded[folder], name, inputs)
+
+    alone = [reply(request) for request in requests]
+    with futures.ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(reply, requests))
+    print(json.dumps([alone, together]))
+
+
+def load(folder):
+    return Servable(folder, ["serve"], tf.compat.v1.ConfigProto())
 
 
 def ask(servable, name, inputs):
@@ -41,12 +51,15 @@ def ask(servable, name, inputs):
     outputs = sorted(signature.outputs)
     arrays = servable.run(feeds, [signature.outputs[o].name for o in outputs])
     return {
-        output: [
-            x.decode("latin-1") if isinstance(x, bytes) else x
-            for x in array.tolist()
-        ]
+        output: plain(array.tolist())
         for output, array in zip(outputs, arrays, strict=True)
     }
+
+
+def plain(value):
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 if __name__ == "__main__":

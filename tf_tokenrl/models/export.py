@@ -10,14 +10,16 @@ entry per row, so that the server may batch requests:
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Rollout
-from tf_tokenrl.models import byte_pair
+from tf_tokenrl.models import byte_pair, model_card, warmup
 from tf_tokenrl.models.sampling import Sampling
 
 _FORBIDDEN = ("Xla", "PyFunc", "EagerPyFunc", "NumpyFunction")
@@ -122,13 +124,19 @@ class ServedPolicy(tf.Module):
         }
 
 
-def export(policy, path: str | Path) -> Path:
+def export(
+    policy, path: str | Path, known: Mapping[str, Any] | None = None
+) -> Path:
     """Write `policy` as a SavedModel to `path`, whole or not at all.
+
+    Beside the graph lie warm-up records and a model card, see `warmup` and
+    `model_card`.
 
     Args:
         policy: a `Policy`.
         path: `<name>/<version>`; the version is a whole number, as TensorFlow
             Serving wants it.
+        known: what else the model card shall say, such as the run.
 
     Returns:
         The path.
@@ -153,7 +161,7 @@ def export(policy, path: str | Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.mkdtemp(prefix=".export-", dir=path.parent)
         os.chmod(temporary, 0o755)
-        _write(policy, temporary)
+        _write(policy, path.parent.name, Path(temporary), known or {})
         os.replace(temporary, path)
     except (OSError, tf.errors.OpError) as error:
         raise TokenRLError(
@@ -174,12 +182,17 @@ def next_version(folder: str | Path) -> Path:
     return folder / str(max(versions, default=0) + 1)
 
 
-def _write(policy, folder: str) -> None:
+def _write(policy, name: str, folder: Path, known: Mapping[str, Any]) -> None:
     policy.encode([""])  # some tokenizers make their tables on first use
     with byte_pair.forgetful(policy.tokenizer):
         served = policy.served()
-        tf.saved_model.save(served, folder, signatures=served.signatures())
-    _check_ops(Path(folder, "saved_model.pb"))
+        signatures = served.signatures()
+        tf.saved_model.save(served, str(folder), signatures=signatures)
+    _check_ops(folder / "saved_model.pb")
+    extra = folder / "assets.extra"
+    extra.mkdir()
+    warmup.write(policy, name, signatures, extra)
+    model_card.write(policy, signatures, known, extra)
 
 
 def _check_ops(file: Path) -> None:

@@ -304,7 +304,9 @@ class Policy(keras.Model):
         given = {k: config[k] for k in cls.parts if isinstance(config[k], dict)}
         return cls(**config | {k: revive(v) for k, v in given.items()})
 
-    def export(self, filepath: str | Path, **kwargs) -> None:
+    def export(
+        self, filepath: str | Path, known: dict | None = None, **kwargs
+    ) -> None:
         """Write a SavedModel for TensorFlow Serving, see `models.export`.
 
         Note:
@@ -316,7 +318,7 @@ class Policy(keras.Model):
                 f"A policy is exported as a SavedModel without options, got "
                 f"{sorted(kwargs)}."
             )
-        export(self, filepath)
+        export(self, filepath, known)
 
     def frozen_copy(self) -> "Policy":
         """An equal policy whose weights will not change."""

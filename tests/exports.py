@@ -1,0 +1,122 @@
+"""An export of every kind of policy, written once a session, and asked."""
+
+import atexit
+import functools
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import keras_hub
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tests import tiny
+from tf_tokenrl.models.causal import CausalPolicy
+
+GREEDY = dict(seed=0, temperature=0.0, max_new_tokens=0, top_k=0, top_p=1.0)
+FREE = {**GREEDY, "temperature": 1.0}
+INPUTS = {
+    "prompt": tf.string,
+    "seed": tf.int64,
+    "temperature": tf.float32,
+    "max_new_tokens": tf.int32,
+    "top_k": tf.int32,
+    "top_p": tf.float32,
+}
+
+
+@functools.cache
+def policy(kind):
+    """Two own caches, KerasHub's cache, a state, byte pairs, two of labels."""
+    if kind in ("tags", "classes"):
+        unit = "word" if kind == "tags" else "text"
+        return tiny.shared_label_policy(unit=unit)
+    return (
+        byte_pair_policy() if kind == "byte_pair" else tiny.shared_policy(kind)
+    )
+
+
+KINDS = ("llama", "tags", "gpt2", "mistral", "lstm", "byte_pair", "classes")
+
+
+@functools.cache
+def path(kind):
+    """Where version 1 of the model `kind` lies; leave it as it is."""
+    folder = tempfile.mkdtemp(prefix="tokenrl-")
+    atexit.register(shutil.rmtree, folder)
+    made = Path(folder) / kind / "1"
+    policy(kind).export(made)
+    return made
+
+
+def byte_pair_policy():
+    merges = ["t h", "th e", "n a", "na m", "nam e", "Ġ the"]
+    characters = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = range(256, 256 + 256 - len(characters))
+    tokens = ["<|end|>", *map(chr, [*characters, *others])]
+    tokens += [merge.replace(" ", "") for merge in merges]
+    tokenizer = keras_hub.tokenizers.BytePairTokenizer(
+        vocabulary={token: i for i, token in enumerate(tokens)},
+        merges=merges,
+        unsplittable_tokens=["<|end|>"],
+    )
+    backbone = keras_hub.models.GPT2Backbone(
+        vocabulary_size=len(tokens),
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        max_sequence_length=40,
+    )
+    made = CausalPolicy(
+        keras_hub.models.GPT2CausalLM(backbone),
+        tokenizer=tokenizer,
+        max_prompt_tokens=20,
+        max_new_tokens=6,
+        stop_ids=(0,),
+        prompt_start_id=0,
+    )
+    tiny.roughen(made)
+    return made
+
+
+def graph(folder):
+    """The graph of a SavedModel and its ops."""
+    content = (folder / "saved_model.pb").read_bytes()
+    found = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0]
+    nodes = [*found.graph_def.node]
+    for function in found.graph_def.library.function:
+        nodes += function.node_def
+    return found, {node.op for node in nodes}
+
+
+def generate(folder, prompts, **options):
+    """A request to answer, as `serve` takes it."""
+    rows = len(prompts)
+    inputs = {"prompt": prompts}
+    for name, value in options.items():
+        inputs[name] = value if isinstance(value, list) else [value] * rows
+    return [str(folder), "serving_default", inputs]
+
+
+def score(folder, prompts, answers):
+    """A request to judge answers."""
+    return [str(folder), "score", {"prompt": prompts, "answer": answers}]
+
+
+def serve(*requests):
+    """What a server without XLA replies: alone, and all at the same time.
+
+    Bytes are Latin-1. Two lists; a request that fails fails the test.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.models.serve_once"],
+        input=json.dumps(requests),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
