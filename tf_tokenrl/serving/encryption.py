@@ -19,7 +19,7 @@ def credentials(flags: Flags) -> grpc.ServerCredentials | None:
     path = flags.ssl_config_file
     if not path:
         return None
-    ssl = schema.read(path, schema.SSLConfig(), "ssl_config_file")
+    ssl = schema.read(path, schema.SSLConfig(), "ssl_config_file", secret=True)
     for field in ("server_key", "server_cert"):
         if "-----BEGIN" not in getattr(ssl, field):
             raise TokenRLError(

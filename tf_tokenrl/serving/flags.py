@@ -71,6 +71,12 @@ class Flags:
     model_config_file_poll_wait_seconds: int = _flag(
         0, "seconds between two looks at that file; 0 looks once"
     )
+    reload_base_paths: str = _flag(
+        "",
+        "directories, comma-separated, below which HandleReloadConfigRequest "
+        'may name models; empty: those beside the first ones, "*": any; not a '
+        "flag of the real server",
+    )
     saved_model_tags: str = _flag("serve", "tags of the graph, comma-separated")
     file_system_poll_wait_seconds: int = _flag(
         1, "seconds between two looks for new versions; 0 looks once"

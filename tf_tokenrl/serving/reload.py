@@ -78,7 +78,7 @@ class ConfigFile:
             logger.error("Failed to read ModelServerConfig file: %s", error)
             return
         try:
-            self._repository.reload(found)
+            self._repository.reload(found, anywhere=True)
         except StatusError as error:
             logger.error(
                 "PollFilesystemAndReloadConfig failed to ReloadConfig: %s",

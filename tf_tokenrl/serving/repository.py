@@ -18,6 +18,7 @@ from tf_tokenrl.serving import config as configs
 from tf_tokenrl.serving.call import UNLIMITED, Call, Cancellation
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.labels import Labels
+from tf_tokenrl.serving.places import Places
 from tf_tokenrl.serving.servable import Servable
 from tf_tokenrl.serving.status import StartError, StatusError, invalid
 from tf_tokenrl.serving.threads import Threads
@@ -47,6 +48,9 @@ class Repository:
         self._unloads = Threads(flags.num_unload_threads, "unload")
         self._labels = Labels(flags.allow_version_labels_for_unavailable_models)
         self._config = config
+        self._places = Places(
+            flags.reload_base_paths, config.model_config_list.config
+        )
         self._changed = threading.Condition()
         self._reloading = threading.Lock()
         self._models = self._with(self._config.model_config_list.config, {})
@@ -111,11 +115,21 @@ class Repository:
         """Every version seen of a model, the highest first."""
         return self._models[name].versions if name in self._models else []
 
-    def reload(self, config: ModelServerConfig, call: Call = UNLIMITED) -> None:
+    def reload(
+        self,
+        config: ModelServerConfig,
+        call: Call = UNLIMITED,
+        anywhere: bool = False,
+    ) -> None:
         """Serve other models, and return when the new ones can answer.
 
         A model that is not in the new configuration is retired, one that
         stays goes on under the new policy.
+
+        Args:
+            config: what to serve.
+            call: who asks for it.
+            anywhere: who asks may name any path.
 
         Raises:
             StatusError: the configuration is refused, and nothing has
@@ -123,7 +137,7 @@ class Repository:
                 gone, and it stays in effect.
         """
         with self._reloading:
-            new = self._replace(config)
+            new = self._replace(config, anywhere)
         self._look_all()
         self._news.set()
         self._wait(new, call.cancellation)
@@ -137,7 +151,9 @@ class Repository:
         self._look_all()
         self._advance_all()
 
-    def _replace(self, config: ModelServerConfig) -> list[Model]:
+    def _replace(
+        self, config: ModelServerConfig, anywhere: bool
+    ) -> list[Model]:
         """Take a configuration over; the models that were not in the last.
 
         The checks are those of the real server, in its order, but here all
@@ -160,6 +176,8 @@ class Repository:
                 _check_same_platform(model, before[model.name])
         labels = self._labels.after(models, self._is_available)
         configs.check_platforms(models)
+        if not anywhere:
+            self._places.check(models)
         self._models = self._with(models, self._models)
         self._labels = labels
         self._config = config

@@ -40,11 +40,16 @@ _Field = descriptor_pb2.FieldDescriptorProto
 _AnyMessage = TypeVar("_AnyMessage", bound=Message)
 
 
-def read(path: str, message: _AnyMessage, flag: str) -> _AnyMessage:
+def read(
+    path: str, message: _AnyMessage, flag: str, secret: bool = False
+) -> _AnyMessage:
     """Fill a message from a file in protobuf's text format.
 
     Args:
+        path: of the file.
+        message: an empty one.
         flag: the flag that named the file, for the error.
+        secret: errors shall not repeat what the file says.
 
     Raises:
         TokenRLError: the file cannot be read, or is no such message.
@@ -56,9 +61,16 @@ def read(path: str, message: _AnyMessage, flag: str) -> _AnyMessage:
             f'Cannot read --{flag} "{path}": {error.strerror}.'
         ) from error
     except (text_format.ParseError, UnicodeDecodeError) as error:
+        reason = _place(error) if secret else str(error)
         raise TokenRLError(
-            f'"{path}" is no text-format {message.DESCRIPTOR.name}: {error}.'
-        ) from error
+            f'"{path}" is no text-format {message.DESCRIPTOR.name}: {reason}.'
+        ) from (None if secret else error)
+
+
+def _place(error: text_format.ParseError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return f"look at line {error.GetLine()}, column {error.GetColumn()}"
 
 
 def _build() -> dict[str, type[Message]]:
