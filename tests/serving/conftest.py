@@ -6,11 +6,15 @@ from tensorflow_serving.apis import (
 )
 
 from tests import served
+from tests.rest_client import Client
 from tf_tokenrl.serving import Flags, Server
 
 _CONFIG = """
 model_config_list {{
-  config {{ name: "half" base_path: "{0}/half" model_platform: "tensorflow" }}
+  config {{
+    name: "half" base_path: "{0}/half" model_platform: "tensorflow"
+    version_labels {{ key: "steady" value: 7 }}
+  }}
   config {{ name: "judge" base_path: "{0}/judge" model_platform: "tensorflow" }}
 }}
 """
@@ -23,8 +27,26 @@ def server(tmp_path_factory):
     served.put(folder / "judge", 1, "judge")
     config = folder / "models.config"
     config.write_text(_CONFIG.format(folder))
-    with Server(Flags(model_config_file=str(config), port=0)) as running:
+    monitoring = folder / "monitoring.config"
+    monitoring.write_text("prometheus_config { enable: true path: '/counts' }")
+    flags = Flags(
+        model_config_file=str(config),
+        monitoring_config_file=str(monitoring),
+        allow_version_labels_for_unavailable_models=True,
+        port=0,
+        rest_api_port=-1,
+        rest_api_timeout_in_ms=1000,
+    )
+    with Server(flags) as running:
         yield running
+
+
+@pytest.fixture
+def client(server):
+    """What speaks REST to that server."""
+    opened = Client(server.http_port)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -41,15 +41,15 @@ def test_booleans(argument, value):
 
 
 def test_flags_not_acted_on_are_named_in_one_warning(caplog):
-    arguments = ["--rest_api_port=8501", "--enable_batching", "--port=1"]
+    arguments = ["--prefer_tflite_model", "--mixed_precision=a", "--port=1"]
     with caplog.at_level(logging.WARNING):
         assert parse(arguments) == Flags(port=1)
     (record,) = caplog.records
-    assert "--enable_batching, --rest_api_port" in record.getMessage()
+    assert "--mixed_precision, --prefer_tflite_model" in record.getMessage()
 
 
 def test_nothing_is_said_of_flags_that_are_switched_off(caplog):
-    parse(["--enable_batching=false", "--rest_api_port=0"])
+    parse(["--prefer_tflite_model=false", "--num_tflite_pools=0"])
     parse(["--use_alts_credentials=false"])
     assert not caplog.records
 
@@ -60,6 +60,7 @@ def test_nothing_is_said_of_flags_that_are_switched_off(caplog):
         ("--prot=1", 'Unknown flag "--prot". Did you mean "--port"?'),
         ("--port=many", "--port: invalid int value: 'many'"),
         ("--port=70000", "is no port"),
+        ("--rest_api_port=-2", "-1 for a free one"),
         ("--max_num_load_retries=-1", "must not be negative"),
         ("--xla_cpu_compilation_enabled=maybe", "neither true nor false"),
         ("--use_alts_credentials", "knows no ALTS"),

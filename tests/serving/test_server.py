@@ -168,12 +168,20 @@ def test_the_command(tmp_path):
     """Starts, prints its port, refuses XLA, stops cleanly on SIGTERM."""
     base = served.put(tmp_path, 1)
     with run(
-        "--port=0", f"--model_base_path={base}", "--rest_api_port", "1"
+        "--port=0",
+        f"--model_base_path={base}",
+        "--rest_api_port=-1",
+        "--prefer_tflite_model",
     ) as process:
         try:
             line = process.stdout.readline()
             assert line.startswith("Running gRPC ModelServer at 127.0.0.1:")
             port = int(line.split(":")[1].split()[0])
+            line = process.stdout.readline()
+            assert line.startswith("Exporting HTTP/REST API at 127.0.0.1:")
+            port_of_rest = int(line.split(":")[1].split()[0])
+            with socket.create_connection(("127.0.0.1", port_of_rest)):
+                pass
             prediction, channel = stub(port)
             with channel, pytest.raises(grpc.RpcError) as caught:
                 prediction.Predict(
@@ -185,7 +193,7 @@ def test_the_command(tmp_path):
             process.kill()
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert "XLA compilation disabled" in caught.value.details()
-    assert "does not act on: --rest_api_port." in errors
+    assert "does not act on: --prefer_tflite_model." in errors
     assert "Traceback" not in errors
     assert process.returncode == 0
 

@@ -1,4 +1,4 @@
-"""The embedded server: TensorFlow Serving's gRPC API in one process.
+"""The embedded server: TensorFlow Serving's two APIs in one process.
 
     with serving.Server(serving.Flags(model_base_path=path, port=0)) as server:
         client = Client(f"localhost:{server.port}", model="default")

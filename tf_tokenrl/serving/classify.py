@@ -9,7 +9,7 @@ from tensorflow_serving.apis.classification_pb2 import (
     ClassificationResult,
 )
 
-from tf_tokenrl.serving import examples, wire
+from tf_tokenrl.serving import examples, metrics, wire
 from tf_tokenrl.serving.call import UNLIMITED, Call
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.repository import Repository
@@ -56,7 +56,12 @@ def run(
     if signature is None:
         raise invalid(f"No signature was found with the name: {name}")
     feed, fetches = plan(signature, flags)
-    count, arrays = examples.run(servable, request.input, feed, fetches, call)
+    model = request.model_spec.name
+    with metrics.runtime(model, "Classify"):
+        count, arrays = examples.run(
+            servable, request.input, feed, fetches, call
+        )
+    metrics.examples(model, count)
     return ClassificationResponse(result=result(signature, count, arrays))
 
 

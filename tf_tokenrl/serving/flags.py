@@ -20,16 +20,11 @@ _IGNORED = (
     "enable_profiler",
     "flush_filesystem_caches",
     "mixed_precision",
-    "monitoring_config_file",
     "num_tflite_interpreters_per_pool",
     "num_tflite_pools",
     "platform_config_file",
     "prefer_tflite_model",
     "remove_unused_fields_from_bundle_metagraph",
-    "rest_api_enable_cors_support",
-    "rest_api_num_threads",
-    "rest_api_port",
-    "rest_api_timeout_in_ms",
     "skip_initialize_tpu",
     "thread_pool_factory_config_file",
 )
@@ -62,6 +57,24 @@ class Flags:
     )
     enable_grpc_healthcheck_service: bool = _flag(
         False, "offer grpc.health.v1.Health"
+    )
+    rest_api_port: int = _flag(
+        0, "HTTP port; 0 is none, -1 picks a free one and prints it"
+    )
+    rest_api_num_threads: int = _flag(
+        0, "HTTP requests answered side by side; 0 is 4 per CPU, 64 at least"
+    )
+    rest_api_timeout_in_ms: int = _flag(
+        30_000, "milliseconds that an HTTP request may take; 0 is for ever"
+    )
+    rest_api_enable_cors_support: bool = _flag(
+        False, "let scripts of other web sites read HTTP answers"
+    )
+    rest_api_max_body_bytes: int = _flag(
+        64 * 2**20, "longest HTTP body; not a flag of the real server"
+    )
+    monitoring_config_file: str = _flag(
+        "", "text-format MonitoringConfig: Prometheus metrics over HTTP"
     )
     model_name: str = _flag("default", "name of the model in requests")
     model_base_path: str = _flag("", "directory of the numbered versions")
@@ -160,6 +173,11 @@ def _checked(flags: Flags) -> Flags:
         raise TokenRLError(
             f"--port={flags.port} is no port: give 1 to 65535, or 0 for a "
             "free one."
+        )
+    if not -1 <= flags.rest_api_port <= 65535:
+        raise TokenRLError(
+            f"--rest_api_port={flags.rest_api_port} is no port: give 1 to "
+            "65535, 0 for none, or -1 for a free one."
         )
     if flags.max_num_load_retries < 0 or flags.load_retry_interval_micros < 0:
         raise TokenRLError(

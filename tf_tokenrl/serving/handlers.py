@@ -16,6 +16,7 @@ from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
+from tf_tokenrl.serving import metrics
 from tf_tokenrl.serving.call import Call, Cancellation
 from tf_tokenrl.serving.classify import classify
 from tf_tokenrl.serving.model_metadata import get_model_metadata
@@ -46,6 +47,7 @@ _RPCS: dict[str, dict[str, tuple[Callable, type[Message]]]] = {
     },
 }
 SERVICES = tuple(_RPCS)
+_COUNTED = ("Classify", "Predict", "Regress")
 
 
 def services(
@@ -62,12 +64,27 @@ def services(
         grpc.method_handlers_generic_handler(
             f"{PACKAGE}.{service}",
             {
-                name: _handler(repository, answer, request, free)
+                name: _handler(
+                    repository, _counted(name, answer), request, free
+                )
                 for name, (answer, request) in methods.items()
             },
         )
         for service, methods in _RPCS.items()
     ]
+
+
+def _counted(api: str, answer: Callable) -> Callable:
+    """The real server counts three of its RPCs."""
+    if api not in _COUNTED:
+        return answer
+
+    def counted(repository: Repository, request, call: Call):
+        name = request.model_spec.name
+        with metrics.request(repository, name, api, "GRPC"):
+            return answer(repository, request, call)
+
+    return counted
 
 
 def _handler(

@@ -111,6 +111,7 @@ class HttpServer:
             self._socket.close()
 
     def _run(self) -> None:
+        assert self._socket is not None
         try:
             self._uvicorn.run(sockets=[self._socket])
         finally:
@@ -207,6 +208,7 @@ def _configuration(
         exception_handlers={
             HTTPException: _error,
             ClientDisconnect: _nobody,
+            Exception: _defect,
         },
     )
     return uvicorn.Config(
@@ -230,6 +232,11 @@ async def _error(request: Request, error: Exception) -> Response:
     return JSONResponse(
         {"error": error.detail}, error.status_code, error.headers
     )
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """The client hears of it, the log hears what it is."""
+    return JSONResponse({"error": "Internal error"}, 500)
 
 
 async def _nobody(request: Request, error: Exception) -> Response:

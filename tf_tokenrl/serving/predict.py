@@ -5,7 +5,7 @@ import numpy as np
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
-from tf_tokenrl.serving import wire
+from tf_tokenrl.serving import metrics, wire
 from tf_tokenrl.serving.call import UNLIMITED, Call
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.repository import Repository
@@ -56,7 +56,8 @@ def run(
         _check_method(signature)
     feeds = _feeds(signature, request)
     fetches = _fetches(signature, request)
-    arrays = servable.run(feeds, list(fetches.values()), call)
+    with metrics.runtime(request.model_spec.name, "Predict"):
+        arrays = servable.run(feeds, list(fetches.values()), call)
     response = PredictResponse()
     as_content = flags.enable_serialization_as_tensor_content
     for alias, array in zip(fetches, arrays, strict=True):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_tokenrl.serving.config import configuration
 from tf_tokenrl.serving.flags import Flags
+from tf_tokenrl.serving.http_routes import http_server
 from tf_tokenrl.serving.listener import Listener
 from tf_tokenrl.serving.reload import ConfigFile
 from tf_tokenrl.serving.repository import Repository
@@ -37,9 +38,11 @@ class Server:
         self._session_config = session_config(flags)
         self._listener = Listener(flags)
         self._repository = Repository(configuration(flags), self._load, flags)
+        self._http = http_server(flags, self._repository)
         self._config_file: ConfigFile | None = None
         self._grpc: grpc.Server | None = None
         self.port = flags.port
+        self.http_port = 0
 
     def start(self) -> None:
         """Load every model, then open the port.
@@ -49,12 +52,19 @@ class Server:
         """
         self._listener.check()
         try:
+            if self._http is not None:
+                self._http.bind()
+                self.http_port = self._http.port
             self._repository.start()
             self._grpc, self.port = self._listener.open(self._repository)
         except BaseException:
+            if self._http is not None:
+                self._http.close(0)
             self._repository.stop()
             raise
         self._grpc.start()
+        if self._http is not None:
+            self._http.start()
         self._watch_config_file()
 
     def wait(self) -> None:
@@ -71,8 +81,11 @@ class Server:
         if self._config_file is not None:
             self._config_file.stop()
         try:
-            if self._grpc is not None:
-                self._grpc.stop(grace).wait(grace)
+            stopped = self._grpc.stop(grace) if self._grpc else None
+            if self._http is not None:
+                self._http.close(grace)
+            if stopped is not None:
+                stopped.wait(grace)
         finally:
             self._repository.stop()
 
@@ -120,6 +133,9 @@ def serve(flags: Flags) -> None:
         with Server(flags) as server:
             address = f"{flags.host}:{server.port}"
             print(f"Running gRPC ModelServer at {address} ...", flush=True)
+            if server.http_port:
+                address = f"{flags.host}:{server.http_port}"
+                print(f"Exporting HTTP/REST API at {address} ...", flush=True)
             try:
                 server.wait()
             except KeyboardInterrupt:

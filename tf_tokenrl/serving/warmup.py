@@ -13,7 +13,13 @@ from tensorflow.io import gfile
 from tensorflow.python.lib.io._pywrap_record_io import RecordIterator
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-from tf_tokenrl.serving import classify, multi_inference, predict, regress
+from tf_tokenrl.serving import (
+    classify,
+    metrics,
+    multi_inference,
+    predict,
+    regress,
+)
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.servable import Servable
 from tf_tokenrl.serving.status import StatusError, invalid
@@ -44,14 +50,16 @@ def warm_up(servable: Servable, path: str, flags: Flags) -> None:
     if not flags.enable_model_warmup or not gfile.exists(file):
         return
     count = 0
-    for count, log in enumerate(_logs(file), start=1):
-        for _ in range(max(flags.num_request_iterations_for_warmup, 1)):
-            _run(servable, log, flags)
-        if count > _MOST_RECORDS:
-            raise invalid(
-                "Number of warmup records exceeds the maximum "
-                f"({_MOST_RECORDS}) at {file}"
-            )
+    with metrics.warmup(path):
+        for count, log in enumerate(_logs(file), start=1):
+            for _ in range(max(flags.num_request_iterations_for_warmup, 1)):
+                _run(servable, log, flags)
+            metrics.WARMUP_RECORDS_READ.labels(path).inc()
+            if count > _MOST_RECORDS:
+                raise invalid(
+                    "Number of warmup records exceeds the maximum "
+                    f"({_MOST_RECORDS}) at {file}"
+                )
     logger.info(
         "Finished reading warmup data for model at %s. Number of warmup "
         "records read: %d.",

@@ -1,0 +1,1 @@
+"""TensorFlow Serving's REST API: JSON in, JSON out. It begins in `api`."""
