@@ -119,6 +119,18 @@ class Flags:
     allow_version_labels_for_unavailable_models: bool = _flag(
         False, "let labels name versions that are not loaded yet"
     )
+    enable_streaming: bool = _flag(
+        False,
+        "tell answers while they are written, by names of our own; not a flag "
+        "of the real server, like the next three",
+    )
+    streaming_slots: int = _flag(
+        16, "answers of a version that are written side by side"
+    )
+    streaming_steps: int = _flag(
+        4, "tokens between two chances to join those or to leave them"
+    )
+    streaming_queue: int = _flag(256, "answers that may wait for a slot")
     xla_cpu_compilation_enabled: bool = _flag(
         False, "allow XLA; without it, XLA ops fail as in the real server"
     )
@@ -178,6 +190,10 @@ def _checked(flags: Flags) -> Flags:
         raise TokenRLError(
             f"--rest_api_port={flags.rest_api_port} is no port: give 1 to "
             "65535, 0 for none, or -1 for a free one."
+        )
+    if min(flags.streaming_slots, flags.streaming_steps) < 1:
+        raise TokenRLError(
+            "--streaming_slots and --streaming_steps must be at least 1."
         )
     if flags.max_num_load_retries < 0 or flags.load_retry_interval_micros < 0:
         raise TokenRLError(

@@ -1,6 +1,7 @@
 """What answers over HTTP, and the server for it that the flags ask for."""
 
 import os
+from collections.abc import Iterable
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -16,13 +17,20 @@ _METRICS = "/monitoring/prometheus/metrics"
 _FEWEST_THREADS = 64
 
 
-def http_server(flags: Flags, repository: Repository) -> HttpServer | None:
+def http_server(
+    flags: Flags, repository: Repository, more: Iterable[BaseRoute] = ()
+) -> HttpServer | None:
     """None if the flags ask for no HTTP.
+
+    Args:
+        flags: ports, limits and the like.
+        repository: the models.
+        more: routes beyond those of the stock server.
 
     Raises:
         TokenRLError: a file that they name is of no use.
     """
-    routes = [*_monitoring(flags), _rest(flags, repository)]
+    routes = [*_monitoring(flags), *more, _rest(flags, repository)]
     if not flags.rest_api_port:
         return None
     return HttpServer(

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+from collections.abc import Iterable
 from concurrent import futures
 from pathlib import Path
 
@@ -57,8 +58,16 @@ class Listener:
                     f'--grpc_socket_path: there is no directory "{folder}".'
                 )
 
-    def open(self, repository: Repository) -> tuple[grpc.Server, int]:
+    def open(
+        self,
+        repository: Repository,
+        more: Iterable[grpc.GenericRpcHandler] = (),
+    ) -> tuple[grpc.Server, int]:
         """A server that is bound, not yet started, and its port.
+
+        Args:
+            repository: the models.
+            more: services beyond those of the stock server.
 
         Raises:
             TokenRLError: it cannot listen.
@@ -71,7 +80,7 @@ class Listener:
             futures.ThreadPoolExecutor(
                 calls + _SPARE_THREADS, thread_name_prefix="rpc"
             ),
-            handlers=services(repository, calls),
+            handlers=[*services(repository, calls), *more],
             options=self._options,
         )
         names = [f"{PACKAGE}.{name}" for name in SERVICES]

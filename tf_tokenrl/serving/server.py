@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_tokenrl.serving.config import configuration
 from tf_tokenrl.serving.flags import Flags
+from tf_tokenrl.serving.generation import offer
 from tf_tokenrl.serving.http_routes import http_server
 from tf_tokenrl.serving.listener import Listener
 from tf_tokenrl.serving.reload import ConfigFile
@@ -38,7 +39,8 @@ class Server:
         self._session_config = session_config(flags)
         self._listener = Listener(flags)
         self._repository = Repository(configuration(flags), self._load, flags)
-        self._http = http_server(flags, self._repository)
+        self._offer = offer(flags, self._repository)
+        self._http = http_server(flags, self._repository, self._offer.routes)
         self._config_file: ConfigFile | None = None
         self._grpc: grpc.Server | None = None
         self.port = flags.port
@@ -56,7 +58,9 @@ class Server:
                 self._http.bind()
                 self.http_port = self._http.port
             self._repository.start()
-            self._grpc, self.port = self._listener.open(self._repository)
+            self._grpc, self.port = self._listener.open(
+                self._repository, self._offer.handlers
+            )
         except BaseException:
             if self._http is not None:
                 self._http.close(0)

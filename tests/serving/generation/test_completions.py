@@ -1,0 +1,155 @@
+import json
+
+import pytest
+
+from tf_tokenrl.serving.generation.completions import (
+    RequestError,
+    parse,
+    read_chat,
+    read_completion,
+)
+
+
+def completion(**fields):
+    return read_completion(parse(json.dumps({"model": "m", **fields}).encode()))
+
+
+def chat(*messages, **fields):
+    body = {"model": "m", "messages": list(messages), **fields}
+
+    def template(given):
+        return "|".join(f"{m['role']}:{m['content']}" for m in given)
+
+    return read_chat(parse(json.dumps(body).encode()), template)
+
+
+def test_what_is_not_said_is_as_openai_has_it():
+    asked = completion(prompt="p")
+    (wish,) = asked.wishes
+    assert (asked.model, asked.choices, asked.stream) == ("m", 1, False)
+    assert not asked.log_probs and not asked.usage
+    assert wish._replace(seed=0) == (b"p", 0, 1.0, 16, 0, 1.0, ())
+    assert wish.seed != completion(prompt="p").wishes[0].seed
+    assert completion().wishes[0].prompt == b""
+
+
+def test_every_prompt_gets_every_choice_with_a_seed_of_its_own():
+    asked = completion(
+        prompt=["é", "q"],
+        n=2,
+        seed=5,
+        max_tokens=3,
+        temperature=0.5,
+        top_p=0.9,
+        stop="\n",
+        logprobs=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    assert [(w.prompt.decode(), w.seed) for w in asked.wishes] == [
+        ("é", 5),
+        ("é", 6),
+        ("q", 5),
+        ("q", 6),
+    ]
+    assert {w[2:] for w in asked.wishes} == {(0.5, 3, 0, 0.9, ("\n",))}
+    assert asked.log_probs and asked.usage and asked.stream
+
+
+def test_messages_become_a_prompt():
+    asked = chat(
+        {"role": "system", "content": "be"},
+        {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+        max_completion_tokens=4,
+        logprobs=True,
+        user="me",
+    )
+    (wish,) = asked.wishes
+    assert (wish.prompt, wish.max_new_tokens) == (b"system:be|user:hi", 4)
+    assert asked.log_probs
+    assert chat({"role": "user", "content": ""}).wishes[0].max_new_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "text"),
+    [
+        ({"colour": 1}, None, "Unrecognized request argument supplied: colour"),
+        ({"prompt": [1, 2]}, "prompt", "token ids are not supported"),
+        ({"prompt": []}, "prompt", "a string or a list"),
+        ({"temperature": 2.5}, "temperature", "expected 0.0 to 2.0"),
+        ({"temperature": "hot"}, "temperature", "expected a number"),
+        ({"temperature": float("nan")}, "temperature", "expected 0.0 to 2.0"),
+        ({"top_p": -1}, "top_p", "expected 0.0 to 1.0"),
+        ({"max_tokens": 0}, "max_tokens", "expected 1 to"),
+        ({"max_tokens": 1.5}, "max_tokens", "expected an integer"),
+        ({"n": 129}, "n", "expected 1 to 128"),
+        ({"n": 65, "prompt": ["a", "b"]}, "n", "128 answers at most"),
+        ({"n": True}, "n", "expected an integer"),
+        ({"stop": ["a"] * 5}, "stop", "up to four"),
+        ({"stop": 3}, "stop", "up to four"),
+        ({"stream": "yes"}, "stream", "expected true or false"),
+        ({"stream_options": {}, "n": "1"}, "n", "expected an integer"),
+        (
+            {"stream_options": {"include_usage": True}},
+            "stream_options",
+            "needs 'stream' true",
+        ),
+        ({"logprobs": 6}, "logprobs", "expected 0 to 5"),
+        ({"seed": 2**63}, "seed", "Invalid value"),
+        ({"echo": True}, "echo", "not supported"),
+        ({"presence_penalty": 1}, "presence_penalty", "not supported"),
+        ({"logit_bias": {"1": 2}}, "logit_bias", "not supported"),
+        ({"best_of": 2}, "best_of", "not supported"),
+        ({"model": 3}, "model", "You must provide 'model'"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(fields, param, text):
+    with pytest.raises(RequestError, match=text) as caught:
+        completion(**fields)
+    error = caught.value.body["error"]
+    assert caught.value.status == 400
+    assert error["type"] == "invalid_request_error"
+    assert error["param"] == param
+    assert text in error["message"]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [],
+        ["hi"],
+        [{"role": "user"}],
+        [{"content": "hi"}],
+        [{"role": "user", "content": [{"type": "image_url"}]}],
+        [{"role": "user", "content": ["hi"]}],
+    ],
+)
+def test_messages_that_are_none(messages):
+    with pytest.raises(RequestError, match="messages") as caught:
+        chat(*messages)
+    assert caught.value.param == "messages"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"[" * 500_000])
+def test_a_body_that_is_no_object(body):
+    with pytest.raises(RequestError, match="The body of the request"):
+        parse(body)
+
+
+def test_fields_that_ask_for_nothing_are_accepted():
+    completion(
+        prompt="p",
+        presence_penalty=0,
+        frequency_penalty=0.0,
+        logit_bias={},
+        echo=False,
+        suffix=None,
+        best_of=1,
+        seed=None,
+        stop=None,
+    )
+    chat(
+        {"role": "user", "content": "hi"},
+        response_format={"type": "text"},
+        top_logprobs=0,
+    )

@@ -1,0 +1,175 @@
+import threading
+from concurrent import futures
+
+import grpc
+import pytest
+
+from tests.spelled import spelling
+from tf_tokenrl.serving.generation.convention import Wish
+from tf_tokenrl.serving.generation.loop import Loop, Settings
+from tf_tokenrl.serving.generation.ticket import Ticket
+from tf_tokenrl.serving.metrics import REGISTRY
+from tf_tokenrl.serving.status import StatusError
+
+ENDLESS = 1 << 20  # tokens; a test that waits for them would not end
+SECONDS = 20
+
+
+def value(name, **labels):
+    return REGISTRY.get_sample_value(f"tf_tokenrl_{name}", labels)
+
+
+@pytest.fixture
+def make(generator):
+    """A loop; when the test ends it has nothing left to do."""
+    made = []
+
+    def make(**settings):
+        made.append(Loop(generator, Settings(**settings)))
+        return made[-1]
+
+    yield make
+    for loop in made:
+        wait(lambda loop=loop: loop.idle)
+    assert value("queue_length") == value("slots_in_use") == 0
+
+
+def submit(loop, wishes):
+    ticket = Ticket(wishes)
+    loop.submit(ticket)
+    return ticket
+
+
+def wait(true):
+    for _ in range(SECONDS * 1000):
+        if true():
+            return
+        threading.Event().wait(0.001)
+    raise AssertionError("it never came true")
+
+
+def answers(ticket):
+    """The whole text of each answer, and all of its tokens."""
+    texts, tokens = {}, {}
+    for piece in ticket:
+        texts[piece.row] = texts.get(piece.row, "") + piece.text
+        tokens.setdefault(piece.row, []).extend(piece.tokens)
+    return [texts[i] for i in sorted(texts)], [
+        tokens[i] for i in sorted(tokens)
+    ]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 16])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_answers_are_those_of_each_row_alone(make, slots, steps):
+    loop = make(slots=slots, steps=steps)
+    prompts = ["abc", "€é", "a", "hello there", "🦊"]
+    limits = [0, 7, 1, 4, 0]
+    wishes = [
+        Wish(prompt.encode(), seed=seed, max_new_tokens=limit)
+        for seed, (prompt, limit) in enumerate(
+            zip(prompts, limits, strict=True)
+        )
+    ]
+    with futures.ThreadPoolExecutor(3) as pool:
+        tickets = [submit(loop, wishes) for _ in range(3)]
+        for texts, tokens in pool.map(answers, tickets):
+            for seed, prompt in enumerate(prompts):
+                data = spelling(prompt.encode(), limits[seed])
+                assert texts[seed] == data.decode("utf-8", "replace")
+                assert [token.id for token in tokens[seed]] == [*data]
+                assert b"".join(t.text for t in tokens[seed]) == data
+                for place, token in enumerate(tokens[seed]):
+                    assert token.value == place
+                    log_prob = -seed - place / 100
+                    assert token.log_prob == pytest.approx(log_prob)
+
+
+def test_a_request_joins_a_running_batch(make):
+    loop = make(slots=2)
+    long = submit(loop, [Wish(b"a", max_new_tokens=ENDLESS)])
+    pieces = iter(long)
+    next(pieces)
+    assert answers(submit(loop, [Wish(b"short")]))[0] == ["short"]
+    assert not next(pieces).finish
+    assert value("slots_in_use") >= 1
+    long.cancel()
+
+
+def test_who_is_cancelled_frees_the_slot(make):
+    loop = make(slots=1)
+    long = submit(loop, [Wish(b"a", max_new_tokens=ENDLESS)])
+    next(iter(long))
+    waiting = submit(loop, [Wish(b"next")])
+    long.cancel()
+    assert answers(waiting)[0] == ["next"]
+    with pytest.raises(StatusError) as caught:
+        answers(long)
+    assert caught.value.code is grpc.StatusCode.CANCELLED
+
+
+def test_who_is_cancelled_while_waiting_never_starts(make):
+    loop = make(slots=1)
+    long = submit(loop, [Wish(b"a", max_new_tokens=ENDLESS)])
+    waiting = submit(loop, [Wish(b"b")] * 3)
+    waiting.cancel()
+    long.cancel()
+    assert answers(submit(loop, [Wish(b"c")]))[0] == ["c"]
+    wait(lambda: not value("queue_length"))
+
+
+def test_requests_take_turns(make):
+    """Who asks for one answer does not wait for another's hundred."""
+    loop = make(slots=1)
+    gate = submit(loop, [Wish(b"a", max_new_tokens=ENDLESS)])
+    next(iter(gate))
+    many = submit(loop, [Wish(b"m")] * 100)
+    one = submit(loop, [Wish(b"o")])
+    gate.cancel()
+    assert answers(one)[0] == ["o"]
+    assert len(many.waiting) > 90
+    assert answers(many)[0] == ["m"] * 100
+
+
+def test_a_full_queue_refuses(make):
+    loop = make(slots=1, longest_queue=2)
+    long = submit(loop, [Wish(b"a", max_new_tokens=ENDLESS)])
+    next(iter(long))
+    waiting = submit(loop, [Wish(b"b")] * 2)
+    with pytest.raises(StatusError) as caught:
+        submit(loop, [Wish(b"c")])
+    assert caught.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    long.cancel()
+    assert answers(waiting)[0] == ["b", "b"]
+
+
+def test_a_prompt_that_fails_fails_alone(make):
+    loop = make(slots=4)
+    long = submit(loop, [Wish(b"a", max_new_tokens=ENDLESS)])
+    pieces = iter(long)
+    next(pieces)
+    with pytest.raises(StatusError, match="told to fail"):
+        answers(submit(loop, [Wish(b"fail")]))
+    assert not next(pieces).finish
+    assert answers(submit(loop, [Wish(b"good")]))[0] == ["good"]
+    long.cancel()
+
+
+def test_a_stop_text_ends_an_answer_and_is_not_told(make):
+    loop = make(steps=4)
+    (wish,) = [Wish(b"one. two. ", max_new_tokens=ENDLESS, stop=(". t", "w"))]
+    texts, tokens = answers(submit(loop, [wish]))
+    assert texts == ["one"]
+    assert len(tokens[0]) == len("one. t")
+
+
+def test_times_and_tokens_are_measured(make):
+    names = [
+        "time_to_first_token_seconds_count",
+        "inter_token_seconds_count",
+        "generated_tokens_total",
+    ]
+    before = [value(name) for name in names]
+    answers(submit(make(steps=2), [Wish(b"abcdef"), Wish(b"g")]))
+    grown = [value(n) - b for n, b in zip(names, before, strict=True)]
+    assert grown == [2, 5, 7]

@@ -1,0 +1,102 @@
+from tf_tokenrl.serving.generation.completions import Asked
+from tf_tokenrl.serving.generation.convention import Wish
+from tf_tokenrl.serving.generation.shapes import ChatCompletion, Completion
+from tf_tokenrl.serving.generation.ticket import Piece, Token
+
+
+def asked(**changes):
+    wishes = [Wish(b"p"), Wish(b"p")]
+    plain = Asked("m", wishes, 2, False, False, False)
+    return plain._replace(**changes)
+
+
+def piece(index, text, finish=""):
+    tokens = tuple(Token(7, -0.5, 0.0, part.encode()) for part in text.split())
+    return Piece(index, text, tokens, finish, 3, False)
+
+
+PIECES = [
+    piece(0, "a "),
+    piece(1, "x y"),
+    piece(0, ""),
+    piece(0, "b", "stop"),
+    piece(1, "", "length"),
+]
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+
+
+def streamed(shape):
+    chunks = [chunk for piece in PIECES for chunk in shape.chunks(piece)]
+    return [*chunks, *shape.end()]
+
+
+def test_a_whole_completion():
+    reply = Completion(asked(), 7).whole(PIECES)
+    assert reply["id"].startswith("cmpl-") and reply["created"] > 0
+    assert reply["object"] == "text_completion"
+    assert (reply["model"], reply["system_fingerprint"]) == ("m", "m/7")
+    assert reply["usage"] == USAGE
+    assert reply["choices"] == [
+        {"index": 0, "text": "a b", "logprobs": None, "finish_reason": "stop"},
+        {
+            "index": 1,
+            "text": "x y",
+            "logprobs": None,
+            "finish_reason": "length",
+        },
+    ]
+
+
+def test_log_probs_of_a_completion():
+    reply = Completion(asked(log_probs=True), 7).whole(PIECES)
+    assert reply["choices"][1]["logprobs"] == {
+        "tokens": ["x", "y"],
+        "token_logprobs": [-0.5, -0.5],
+        "top_logprobs": None,
+        "text_offset": [0, 1],
+    }
+
+
+def test_chunks_of_a_completion():
+    chunks = streamed(Completion(asked(usage=True), 7))
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    assert chunks[-1]["usage"] == USAGE and chunks[-1]["choices"] == []
+    assert all(chunk["usage"] is None for chunk in chunks[:-1])
+    told = [chunk["choices"][0] for chunk in chunks[:-1]]
+    assert [(c["index"], c["text"], c["finish_reason"]) for c in told] == [
+        (0, "a ", None),
+        (1, "x y", None),
+        (0, "b", "stop"),
+        (1, "", "length"),
+    ]
+
+
+def test_a_whole_chat():
+    reply = ChatCompletion(asked(log_probs=True), 7).whole(PIECES)
+    assert reply["id"].startswith("chatcmpl-")
+    assert reply["object"] == "chat.completion"
+    choice = reply["choices"][0]
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": "a b",
+        "refusal": None,
+    }
+    assert choice["logprobs"]["content"][0] == {
+        "token": "a",
+        "logprob": -0.5,
+        "bytes": [97],
+        "top_logprobs": [],
+    }
+
+
+def test_chunks_of_a_chat():
+    chunks = streamed(ChatCompletion(asked(), 7))
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    assert not any("usage" in chunk for chunk in chunks)
+    told = [chunk["choices"][0] for chunk in chunks]
+    opening = {"role": "assistant", "content": ""}
+    deltas = [c["delta"] for c in told if c["index"] == 0]
+    assert deltas == [opening, {"content": "a "}, {"content": "b"}]
+    deltas = [c["delta"] for c in told if c["index"] == 1]
+    assert deltas == [opening, {"content": "x y"}, {}]
+    assert told[-1]["finish_reason"] == "length"

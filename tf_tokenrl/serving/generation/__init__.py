@@ -1,0 +1,43 @@
+"""Beyond the stock server: answers that are told while they are written.
+
+Any servable with the two signatures of `convention` can be asked, over gRPC
+(`service`), by server-sent events and as OpenAI's completions are (`routes`).
+All share one loop per version (`loop`), in which requests join and leave a
+running batch between two advances.
+"""
+
+from typing import NamedTuple
+
+import grpc
+from starlette.routing import BaseRoute
+
+from tf_tokenrl.serving.flags import Flags
+from tf_tokenrl.serving.generation.loop import Settings
+from tf_tokenrl.serving.generation.loops import Loops
+from tf_tokenrl.serving.generation.routes import routes
+from tf_tokenrl.serving.generation.service import service
+from tf_tokenrl.serving.repository import Repository
+
+_SPARE_THREADS = 16  # they tell those that come too many
+
+
+class Offer(NamedTuple):
+    """What a server offers beyond the stock one."""
+
+    handlers: tuple[grpc.GenericRpcHandler, ...] = ()
+    routes: tuple[BaseRoute, ...] = ()
+
+
+def offer(flags: Flags, repository: Repository) -> Offer:
+    """Nothing, unless `--enable_streaming` asks for it."""
+    if not flags.enable_streaming:
+        return Offer()
+    settings = Settings(
+        flags.streaming_slots, flags.streaming_steps, flags.streaming_queue
+    )
+    loops = Loops(settings)
+    threads = settings.slots + settings.longest_queue + _SPARE_THREADS
+    return Offer(
+        (service(repository, loops, threads),),
+        tuple(routes(repository, loops)),
+    )

@@ -1,0 +1,104 @@
+"""How much of an unfinished answer may be told."""
+
+import codecs
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_BROKEN = "\ufffd"
+
+
+class Told(NamedTuple):
+    """What one advance adds to an answer.
+
+    Attributes:
+        text: characters to send now; their last one is complete.
+        tokens: how many of the advance's tokens belong to the answer.
+        finish: "" while it goes on, else "stop" or "length".
+    """
+
+    text: str
+    tokens: int
+    finish: str
+
+
+class Answer:
+    """One answer as it grows.
+
+    Characters are held back while they may still change: those whose bytes
+    are not complete, and those that may be the beginning of a stop text. The
+    pieces told are together the answer up to the first stop text.
+
+    Args:
+        stop: texts that end the answer and are not part of it.
+    """
+
+    def __init__(self, stop: Sequence[str] = ()):
+        self._stop = tuple(filter(None, stop))
+        self._told = 0
+
+    def add(self, texts: Sequence[bytes], ended: bool, stopped: bool) -> Told:
+        """Go on by the tokens of one advance.
+
+        Args:
+            texts: the whole answer after each of these tokens.
+            ended: it is complete with them.
+            stopped: by a stop token, not by its limit.
+        """
+        text = ""
+        for index, data in enumerate(texts):
+            text = settled(data, final=ended and index == len(texts) - 1)
+            end = self._first_stop(text)
+            if end is not None:
+                return Told(self._news(text[:end]), index + 1, "stop")
+        if ended:
+            finish = "stop" if stopped else "length"
+            return Told(self._news(text), len(texts), finish)
+        free = len(text) - self._held_back(text)
+        return Told(self._news(text[:free]), len(texts), "")
+
+    def _news(self, text: str) -> str:
+        told, self._told = self._told, max(self._told, len(text))
+        return text[told:]
+
+    def _first_stop(self, text: str) -> int | None:
+        places = [text.find(stop) for stop in self._stop]
+        return min((place for place in places if place >= 0), default=None)
+
+    def _held_back(self, text: str) -> int:
+        """Length of the longest end of `text` that may begin a stop text."""
+        lengths = (
+            length
+            for stop in self._stop
+            for length in range(min(len(stop) - 1, len(text)), 0, -1)
+            if text.endswith(stop[:length])
+        )
+        return max(lengths, default=0)
+
+
+def settled(data: bytes, final: bool = False) -> str:
+    """The characters of `data` that more bytes will not change.
+
+    Args:
+        data: UTF-8, possibly cut inside a character.
+        final: nothing follows, so that all are settled.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data, final)
+    return text if final else text.rstrip(_BROKEN)
+
+
+def token_texts(before: bytes, texts: Sequence[bytes]) -> list[bytes]:
+    """What each token added, given the answer before and after each.
+
+    A token that completes a character adds all of its bytes.
+    """
+    added = []
+    for text in texts:
+        same = 0
+        for old, new in zip(before, text, strict=False):
+            if old != new:
+                break
+            same += 1
+        added.append(text[same:])
+        before = text
+    return added

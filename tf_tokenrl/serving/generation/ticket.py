@@ -1,0 +1,140 @@
+"""A request in a loop, and how its pieces come back."""
+
+import asyncio
+import collections
+import contextlib
+import queue
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import NamedTuple
+
+import grpc
+
+from tf_tokenrl.serving.generation.answer import Answer, token_texts
+from tf_tokenrl.serving.generation.convention import News, Wish
+from tf_tokenrl.serving.status import StatusError
+
+
+class Token(NamedTuple):
+    """One token of an answer: log-prob in nats, value of the state before."""
+
+    id: int
+    log_prob: float
+    value: float
+    text: bytes
+
+
+class Piece(NamedTuple):
+    """What is new of one answer.
+
+    Attributes:
+        row: which of the request's answers.
+        text: its new characters.
+        tokens: its new tokens; their characters may be held back.
+        finish: "" while it goes on, else "stop" or "length".
+        prompt_tokens: tokens of its prompt.
+        truncated: the prompt was cut.
+    """
+
+    row: int
+    text: str
+    tokens: tuple[Token, ...]
+    finish: str
+    prompt_tokens: int
+    truncated: bool
+
+
+class Row:
+    """One answer of a request.
+
+    Attributes:
+        asked, heard: when it was asked for, and when its last token came.
+    """
+
+    def __init__(self, ticket: "Ticket", index: int, wish: Wish):
+        self.ticket, self.wish = ticket, wish
+        self.prompt_tokens, self.truncated = 0, False
+        self.asked = self.heard = time.monotonic()
+        self._index = index
+        self._answer = Answer(wish.stop)
+        self._text = b""
+
+    def take(self, news: News, place: int) -> Piece:
+        """Go on by what was written in the row at `place`."""
+        count = int(news.counts[place])
+        texts = list(news.texts[place, :count]) or [self._text]
+        ended, stopped = bool(news.ended[place]), bool(news.stopped[place])
+        told = self._answer.add(texts, ended, stopped)
+        kept = min(told.tokens, count)
+        added = token_texts(self._text, texts[:kept])
+        self._text = texts[-1]
+        columns = (news.token_ids, news.log_probs, news.values)
+        numbers = [column[place, :kept].tolist() for column in columns]
+        return Piece(
+            self._index,
+            told.text,
+            tuple(map(Token, *numbers, added)),
+            told.finish,
+            self.prompt_tokens,
+            self.truncated,
+        )
+
+
+class Ticket:
+    """Iterate over the pieces of a request's answers, or cancel it.
+
+    Attributes:
+        waiting: the answers that no loop has begun.
+        cancelled: nobody wants the rest.
+    """
+
+    def __init__(self, wishes: Sequence[Wish]):
+        self.waiting = collections.deque(
+            Row(self, index, wish) for index, wish in enumerate(wishes)
+        )
+        self.cancelled = False
+        self._unfinished = len(self.waiting)
+        self._news: queue.SimpleQueue = queue.SimpleQueue()
+
+    def __iter__(self) -> Iterator[Piece]:
+        """The pieces of all answers, as they come.
+
+        Raises:
+            StatusError: the model failed, or the request was cancelled.
+        """
+        while self._unfinished:
+            yield self._counted(self._news.get())
+
+    def tell(self, news: Piece | StatusError) -> None:
+        """Hand on a piece, or what went wrong; from any thread."""
+        self._news.put(news)
+
+    def cancel(self) -> None:
+        """Nobody wants the rest; the slots are free at the next advance."""
+        self.cancelled = True
+        self.tell(StatusError(grpc.StatusCode.CANCELLED, "CANCELLED"))
+
+    def _counted(self, news: Piece | StatusError) -> Piece:
+        if isinstance(news, StatusError):
+            raise news
+        self._unfinished -= bool(news.finish)
+        return news
+
+
+class AsyncTicket(Ticket):
+    """The same for a coroutine, which iterates with `async for`."""
+
+    def __init__(self, wishes: Sequence[Wish]):
+        super().__init__(wishes)
+        self._loop = asyncio.get_running_loop()
+        self._arrived: asyncio.Queue = asyncio.Queue()
+
+    async def __aiter__(self) -> AsyncIterator[Piece]:
+        """See `Ticket.__iter__`."""
+        while self._unfinished:
+            yield self._counted(await self._arrived.get())
+
+    def tell(self, news: Piece | StatusError) -> None:
+        """See `Ticket.tell`."""
+        with contextlib.suppress(RuntimeError):  # the server has ended
+            self._loop.call_soon_threadsafe(self._arrived.put_nowait, news)
