@@ -140,6 +140,13 @@ PREDICT_ERRORS = [
         "duplicate output tensor alias: y",
     ),
     (
+        ask("__saved_model_init_op"),
+        "INVALID_ARGUMENT",
+        "Tried to fetch data for 'NoOp', which produces no output.  To run "
+        "to a node but not fetch any data, pass 'NoOp' as an argument to the "
+        "'target_node_names' argument of the Session::Run API.",
+    ),
+    (
         ask("s" * 2000),
         "FAILED_PRECONDITION",
         f'Serving signature key "{"s" * 1001}...TRUNCATED',

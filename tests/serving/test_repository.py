@@ -232,7 +232,7 @@ def test_at_the_start_no_version_is_available_to_a_label(
         repository.start()
     assert (
         "Failed to start server. Error: FAILED_PRECONDITION: Request to "
-        "assign label to version 1 of model m, which is not currently "
+        "assign label to version 2 of model m, which is not currently "
         "available for inference"
     ) in str(caught.value)
     assert caught.value.exit_code == 255

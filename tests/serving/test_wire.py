@@ -48,6 +48,33 @@ def test_the_runtime_reads_what_we_write(array):
 
 
 @pytest.mark.parametrize("array", ARRAYS, ids=lambda a: f"{a.dtype}{a.shape}")
+def test_the_runtime_reads_what_we_write_as_bytes(array):
+    proto = TensorProto()
+    wire.encode(array, proto, as_content=True)
+    fields = {field.name for field, _ in proto.ListFields()}
+    assert fields <= {"dtype", "tensor_shape", "tensor_content"}
+    np.testing.assert_array_equal(runtime_decode(proto), array)
+    np.testing.assert_array_equal(wire.decode(proto), array)
+
+
+def test_long_strings_as_bytes():
+    array = np.array([b"a" * 127, b"b" * 128, b"c" * 70_000, b""], object)
+    proto = TensorProto()
+    wire.encode(array, proto, as_content=True)
+    assert proto.tensor_content.startswith(b"\x7f\x80\x01\xf0\xa2\x04\x00aa")
+    np.testing.assert_array_equal(runtime_decode(proto), array)
+    np.testing.assert_array_equal(wire.decode(proto), array)
+
+
+def test_a_small_message_cannot_fill_the_memory():
+    proto = _with_dimension(2**36, dtype=1, float_val=[1])
+    with pytest.raises(ValueError, match="not in the message"):
+        wire.decode(proto)
+    small = _with_dimension(2**20, dtype=1, float_val=[1])
+    assert wire.decode(small).sum() == 2**20
+
+
+@pytest.mark.parametrize("array", ARRAYS, ids=lambda a: f"{a.dtype}{a.shape}")
 def test_we_read_what_tensorflow_writes(array):
     proto = tf.make_tensor_proto(array)
     decoded = wire.decode(proto)
@@ -95,6 +122,9 @@ def _with_dimension(*sizes, **fields):
         _with_dimension(3, dtype=1, tensor_content=b"1234"),
         _with_dimension(1, dtype=1, tensor_content=b"123"),
         _with_dimension(1, dtype=7, tensor_content=b"123"),
+        _with_dimension(2, dtype=7, tensor_content=b"\x01"),
+        _with_dimension(1, dtype=7, tensor_content=b"\x80"),
+        _with_dimension(1, dtype=7, tensor_content=b"\xff" * 20),
     ],
 )
 def test_malformed_protos_are_rejected(proto):

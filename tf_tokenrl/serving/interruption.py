@@ -1,25 +1,29 @@
 """Ends one run of a session and leaves its other runs alone.
 
 TensorFlow's session can be closed, which ends all its runs, or a run be given
-a time limit; there is no call that ends one run now. Three operations added to
-the graph are such a call:
+a time limit; there is no call that ends one run now. Two operations added to
+the graph, and a queue for each run, are such a call:
 
-    for each output: enqueue(True), after the output is there
-    gate:            dequeue as many as there are outputs; all must be True
+    for each output: enqueue a token, after the output is there
+    gate:            dequeue as many tokens as there are outputs
 
 A run that fetches outputs also waits for the gate, which opens when they are
-there. To end the run, False is put into the queue: the gate fails, and with it
-the run. What then still computes ends at the next turn of a loop, or when its
-operation is done.
+there. To end the run, its queue is closed: the gate fails, in the thread that
+closes, and with it the run. What then still computes ends at the next turn of
+a loop, or when its operation is done.
+
+The gate itself must have begun. Where loops without a pause hold all of
+TensorFlow's inter-op threads it has not, and the run ends when one is free, or
+at its time limit.
 
 Where the model fails inside a function, TensorFlow ends the gate first and
 reports the gate. Such a run is made again without it, to hear what is wrong.
 """
 
-import functools
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import grpc
 import numpy as np
@@ -52,31 +56,31 @@ class Interruption:
     ):
         self._run = run
         self._lock = threading.Lock()
-        self._free: list[np.ndarray] = []
+        self._free: list[_Queue] = []
         with graph.as_default(), tf.device("/cpu:0"):
             self._build(graph, sorted(set(outputs)))
 
     def start(self) -> None:
         """Make the queues, once the session has taken in its graph."""
+        handles = self._run({}, [f"{name}:0" for name in self._kept], [])
         self._free = [
-            np.array(handle, dtype=object)
-            for handle in self._run({}, self._handles, [])
+            _Queue(name, np.array(handle, dtype=object))
+            for name, handle in zip(self._made, handles, strict=True)
         ]
 
     def _build(self, graph: tf.Graph, outputs: Sequence[str]) -> None:
         raw, v1 = tf.raw_ops, tf.compat.v1
-        self._handles = [
-            raw.GetSessionHandle(
-                value=raw.FIFOQueueV2(
-                    component_types=[tf.bool],
-                    shapes=[[]],
-                    shared_name=f"stop_{number}",
-                )
-            ).name
-            for number in range(_QUEUES)
+        queues = [
+            raw.FIFOQueueV2(
+                component_types=[tf.bool], shapes=[[]], shared_name=f"end_{i}"
+            )
+            for i in range(_QUEUES)
         ]
-        handle = v1.placeholder(tf.string, [], name="stop_queue")
-        count = v1.placeholder(tf.int32, [], name="stop_count")
+        self._made = [queue.op.name for queue in queues]
+        self._kept = [raw.GetSessionHandle(value=q).op.name for q in queues]
+        # Errors count feeds in the order of their names: ours come last.
+        handle = v1.placeholder(tf.string, [], name="zzzz/end_queue")
+        count = v1.placeholder(tf.int32, [], name="zzzz/end_count")
         self._queue, self._count = handle.name, count.name
         queue = raw.GetSessionTensor(handle=handle, dtype=tf.resource)
         self._done = {}
@@ -88,12 +92,9 @@ class Interruption:
         (tokens,) = raw.QueueDequeueManyV2(
             handle=queue, n=count, component_types=[tf.bool]
         )
-        self._tokens = tokens.name
-        self._gate = v1.Assert(tf.reduce_all(tokens), ["stopped"]).name
-        self._end = raw.QueueEnqueueManyV2(
-            handle=queue, components=[tf.fill([count], False)]
-        ).name
-        self._size = raw.QueueSizeV2(handle=queue).name
+        self._gate = tokens.op.name
+        self._close = raw.QueueCloseV2(handle=queue).name
+        self._destroy = raw.DestroyResourceOp(resource=queue).name
 
     def run(
         self, feeds: Feeds, fetches: Sequence[str], call: Call
@@ -110,16 +111,18 @@ class Interruption:
         if queue is None:
             return self._run(feeds, fetches, [], call.timeout_in_ms)
         begun = time.monotonic()
-        gate = {self._queue: queue, self._count: np.array(len(names), np.int32)}
+        gate = {
+            self._queue: queue.handle,
+            self._count: np.array(len(names), np.int32),
+        }
         targets = [*(self._done[name] for name in names), self._gate]
-        end = functools.partial(self._run, gate, [], [self._end], 0, True)
-        failed = True
+        used = True
         try:
-            with cancellation.listening(end):
+            with cancellation.listening(lambda: self._do(self._close, queue)):
                 arrays = self._run(
                     {**feeds, **gate}, fetches, targets, call.timeout_in_ms
                 )
-            failed = False
+            used = cancellation.cancelled
             return arrays
         except StatusError as error:
             if cancellation.cancelled:
@@ -129,28 +132,32 @@ class Interruption:
             if _HIDING not in error.text:
                 raise
         finally:
-            if not (failed or cancellation.cancelled) or self._emptied(queue):
-                self._give_back(queue)
+            self._give_back(queue, used)
         return self._run(feeds, fetches, [], _remaining(call, begun))
 
-    def _take(self) -> np.ndarray | None:
+    def _take(self) -> "_Queue | None":
         with self._lock:
             return self._free.pop() if self._free else None
 
-    def _give_back(self, queue: np.ndarray) -> None:
+    def _give_back(self, queue: "_Queue", used: bool) -> None:
+        """A queue that is closed, or holds tokens, is made anew first."""
+        try:
+            if used:
+                self._do(self._destroy, queue)
+                self._do(queue.name, queue)
+        except StatusError:  # the session has been closed
+            return
         with self._lock:
             self._free.append(queue)
 
-    def _emptied(self, queue: np.ndarray) -> bool:
-        """Take out what a run has left, so that the next can use the queue."""
-        gate = {self._queue: queue}
-        try:
-            (size,) = self._run(gate, [self._size], [], 0, True)
-            gate[self._count] = np.array(size, np.int32)
-            self._run(gate, [self._tokens], [], 0, True)
-        except StatusError:  # the session has been closed
-            return False
-        return True
+    def _do(self, operation: str, queue: "_Queue") -> None:
+        """In this thread, for those of TensorFlow may be busy for long."""
+        self._run({self._queue: queue.handle}, [], [operation], 0, True)
+
+
+class _Queue(NamedTuple):
+    name: str
+    handle: np.ndarray
 
 
 def _remaining(call: Call, begun: float) -> int:

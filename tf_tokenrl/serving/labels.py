@@ -54,7 +54,7 @@ class Labels:
         """
         numbers = {}
         for model in models:
-            for label, number in model.version_labels.items():
+            for label, number in sorted(model.version_labels.items()):
                 known = (self._numbers or {}).get((model.name, label), number)
                 free = self._lenient and known == number
                 if not free and not available(model.name, number):

@@ -113,22 +113,21 @@ def _healthy() -> health.HealthServicer:
 
 
 def _options(flags: Flags) -> list[tuple[str, int | str]]:
-    options: list[tuple[str, int | str]] = [
-        ("grpc.max_receive_message_length", 2**31 - 1),
-        ("grpc.max_send_message_length", 2**31 - 1),
-        ("grpc.so_reuseport", 0),
-    ]
+    options: dict[str, int | str] = {
+        "grpc.max_receive_message_length": 2**31 - 1,
+        "grpc.max_send_message_length": 2**31 - 1,
+        "grpc.so_reuseport": 0,
+    }
     for argument in filter(None, flags.grpc_channel_arguments.split(",")):
         key, equals, value = argument.partition("=")
         if not equals:
             raise TokenRLError(
                 f'--grpc_channel_arguments: "{argument}" is not key=value.'
             )
-        number: int | str = value
+        options[key] = value
         with contextlib.suppress(ValueError):
-            number = int(value)
-        options.append((key, number))
-    return options
+            options[key] = int(value)
+    return list(options.items())
 
 
 def _cannot_listen(flags: Flags, reason: str) -> TokenRLError:
