@@ -14,7 +14,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else 'Python %d.%d does not run TensorFlow 2.21: choose one of 3.11 to 3.13 with make PYTHON=python3.11.' % v)"
 	@echo "Setting up .venv: about two minutes, once."
 	$(PYTHON) -m venv --clear .venv
-	$(ENVIRONMENT) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
+	$(ENVIRONMENT) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes --requirement requirements.lock
 	$(ENVIRONMENT) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
