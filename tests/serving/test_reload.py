@@ -88,6 +88,7 @@ def running(tmp_path_factory):
         max_num_load_retries=0,
         num_load_threads=2,
         num_unload_threads=1,
+        reload_base_paths="*",
     )
     with Server(flags) as server:
         made = Running(folder, server)
