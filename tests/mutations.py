@@ -32,8 +32,8 @@ MUTATIONS = (
     Mutation(
         "the stop token is left out of the mask",
         "models/decoding.py",
-        "return _Column(ids, chosen, log_probs, values)",
-        "return _Column(ids, chosen & ~_is_any(ids, stop_ids), log_probs,"
+        "return state, Columns(ids, chosen, log_probs, values)",
+        "return state, Columns(ids, chosen & ~is_any(ids, stop_ids), log_probs,"
         " values)",
         "tests/models/test_decoding.py"
         "::test_a_stop_token_is_chosen_and_ends_the_answer",

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tests import tiny
-from tf_tokenrl.models.decoding import Prefill
+from tf_tokenrl.models.decoding import Decoder, Prefill
 from tf_tokenrl.models.generative import GenerativePolicy
 
 
@@ -36,28 +36,13 @@ class TablePolicy(GenerativePolicy):
         return _TableDecoder(self)
 
 
-class _TableDecoder:
-    def __init__(self, policy):
-        self.policy = policy
-
+class _TableDecoder(Decoder):
     def prefill(self, prompt_ids, lengths, capacity) -> Prefill:
         last = tf.gather(prompt_ids, lengths - 1, batch_dims=1)
-        rows = tf.shape(prompt_ids)[0]
-        nothing = tf.zeros([rows, 0], tf.int32)
-        hidden = self.policy.table(last)
-        return Prefill(hidden, tf.zeros([]), nothing, tf.zeros([rows], "int32"))
+        return Prefill(self.policy.table(last), ())
 
-    def step(self, token_ids, column, lengths, cache):
-        return self.policy.table(token_ids), cache
-
-    def cache_shapes(self, cache):
-        return tf.TensorShape([])
-
-    def logits(self, hidden):
-        return self.policy.logits(hidden)
-
-    def values(self, hidden):
-        return self.policy.state_values(hidden)
+    def step(self, token_ids, column, past, chunk):
+        return self.policy.table(token_ids), chunk
 
 
 def policy(seed: int = 0, **options) -> TablePolicy:

@@ -5,9 +5,9 @@ import tensorflow as tf
 
 from tests import tiny
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.models.answering import decode
 from tf_tokenrl.models.call_with_cache import CallWithCacheDecoder
 from tf_tokenrl.models.causal import CausalPolicy
-from tf_tokenrl.models.decoding import decode
 from tf_tokenrl.models.sampling import row_seeds
 
 PROMPTS = ["the name of a given file", "", "open", "return a list or value"]
@@ -157,7 +157,6 @@ def test_both_caches_agree(name):
             lengths,
             seeds,
             policy.sampling.per_row(4),
-            list(policy.stop_ids),
             policy.max_new_tokens,
         )
 

@@ -13,48 +13,45 @@ import tensorflow as tf
 from keras.src.backend.tensorflow import core as keras_core
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models.decoding import Prefill
+from tf_tokenrl.models.decoding import Decoder, Prefill
 
 _WRONG = ("GPTNeoXCausalLM",)  # rotates each cached query as if at position 0
 _patching = threading.Lock()
 
 
-class CallWithCacheDecoder:
+class CallWithCacheDecoder(Decoder):
     """The decoder of a policy whose architecture has no file of its own."""
 
-    def __init__(self, policy):
-        self.policy = policy
-        self.causal_lm = policy.causal_lm
-        self.logits = policy.logits
-        self.values = policy.state_values
+    joins = False  # one column for all rows: none can start later
 
     def prefill(self, prompt_ids, lengths, capacity) -> Prefill:
         """Read the columns that every prompt has; the rest is forced."""
-        rows, width = tf.unstack(tf.shape(prompt_ids))
-        self._shortest = tf.reduce_min(lengths)
+        rows = tf.shape(prompt_ids)[0]
+        shortest = tf.reduce_min(lengths)
         padded = tf.pad(prompt_ids, [[0, 0], [0, capacity]])
         with _plain_slice_update():
-            hidden, cache = self.causal_lm._build_cache(padded)
+            hidden, tensors = self.policy.causal_lm._build_cache(padded)
         return Prefill(
-            hidden[:, self._shortest - 1],
-            cache,
-            prompt_ids[:, self._shortest :],
-            lengths - self._shortest,
+            hidden[:, shortest - 1],
+            {"tensors": tensors, "column": tf.fill([rows], shortest)},
+            (prompt_ids[:, shortest:], lengths - shortest),
         )
 
-    def step(self, token_ids, column, lengths, cache):
+    def open(self, cache):
+        """See `Decoder.open`."""
+        return cache["column"], cache["tensors"]
+
+    def step(self, token_ids, column, past, chunk):
         """Read one token per row at the same column of the cache."""
         with _plain_slice_update():
-            _, hidden, cache = self.causal_lm.call_with_cache(
-                token_ids[:, None], cache, self._shortest + column
+            _, hidden, chunk = self.policy.causal_lm.call_with_cache(
+                token_ids[:, None], chunk, past[0] + column
             )
-        return hidden[:, 0], cache
+        return hidden[:, 0], chunk
 
-    def cache_shapes(self, cache):
-        """The cache never changes its shape."""
-        return tf.nest.map_structure(
-            lambda part: tf.TensorShape([None, *part.shape[1:]]), cache
-        )
+    def close(self, cache, chunk, steps):
+        """See `Decoder.close`."""
+        return {"tensors": chunk, "column": cache["column"] + steps}
 
 
 def check_architecture(causal_lm) -> None:

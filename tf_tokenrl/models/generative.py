@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Rollout
-from tf_tokenrl.models.decoding import Decoded, decode
+from tf_tokenrl.models.answering import decode
 from tf_tokenrl.models.export import ServedPolicy
 from tf_tokenrl.models.given import Given, join_given, place_after
 from tf_tokenrl.models.policy import Policy
@@ -76,18 +76,29 @@ class GenerativePolicy(Policy):
         seeds: tf.Tensor,
         sampling: Sampling | None = None,
         capacity: int | None = None,
+        slots: int | None = None,
     ) -> Rollout:
-        """Sample one answer per prompt, see `Policy.act`."""
+        """Sample one answer per prompt, see `Policy.act`.
+
+        Args:
+            prompt_ids: see there, as for the others.
+            prompt_mask: see there.
+            seeds: see there.
+            sampling: see there.
+            capacity: see there.
+            slots: the most answers under way at a time, see
+                `answering.decode`.
+        """
         rows = tf.shape(prompt_ids)[0]
         lengths = tf.reduce_sum(tf.cast(prompt_mask, tf.int32), axis=-1)
-        answers: Decoded = decode(
+        answers = decode(
             self.decoder(),
             tf.cast(prompt_ids, tf.int32),
             lengths,
             seeds,
             (sampling or self.sampling).per_row(rows),
-            list(self.stop_ids),
             capacity or self.max_new_tokens,
+            slots,
         )
         return Rollout(
             prompt_ids,

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tf_tokenrl.errors import unknown
 from tf_tokenrl.models import output_layer
-from tf_tokenrl.models.decoding import Prefill
+from tf_tokenrl.models.decoding import Decoder, Prefill
 from tf_tokenrl.models.generative import GenerativePolicy
 
 _LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
@@ -93,36 +93,22 @@ class RecurrentPolicy(GenerativePolicy):
         return config
 
 
-class RecurrentDecoder:
+class RecurrentDecoder(Decoder):
     """The cache of a recurrent policy is the state of its cells."""
-
-    def __init__(self, policy: RecurrentPolicy):
-        self.policy = policy
-        self.logits = policy.logits
-        self.values = policy.state_values
 
     def prefill(self, prompt_ids, lengths, capacity) -> Prefill:
         """Read whole prompts; the state stands still on padding."""
-        rows, width = tf.unstack(tf.shape(prompt_ids))
-        mask = tf.range(width)[None] < lengths[:, None]
+        mask = tf.sequence_mask(lengths, tf.shape(prompt_ids)[1])
         x, states = self.policy._read(prompt_ids, mask)
-        hidden = tf.gather(x, lengths - 1, batch_dims=1)
-        nothing = tf.zeros([rows, 0], tf.int32)
-        return Prefill(hidden, states, nothing, tf.zeros([rows], tf.int32))
+        return Prefill(tf.gather(x, lengths - 1, batch_dims=1), states)
 
-    def step(self, token_ids, column, lengths, cache):
+    def step(self, token_ids, column, past, chunk):
         """Read one token per row."""
         x = self.policy.embedding(token_ids)
         states = []
         for layer, state in zip(
-            self.policy.recurrent_layers, cache, strict=True
+            self.policy.recurrent_layers, chunk, strict=True
         ):
             x, state = layer.cell(x, state)
             states.append(list(state))
         return x, states
-
-    def cache_shapes(self, cache):
-        """The state never changes its shape."""
-        return tf.nest.map_structure(
-            lambda part: tf.TensorShape([None, part.shape[-1]]), cache
-        )

@@ -50,6 +50,13 @@ class Sampling(NamedTuple):
             else spread(self.uniform, tf.float32),
         )
 
+    def tensors(self) -> dict[str, tf.Tensor]:
+        """The fields by name, for `Sampling(**tensors)`; no share of 0."""
+        fields = self._asdict()
+        if _is_zero(self.uniform):
+            del fields["uniform"]
+        return fields
+
 
 def row_seeds(seed: tf.Tensor, first: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     """Seeds int64 `[rows, 2]` of the rows `first .. first + rows - 1`.

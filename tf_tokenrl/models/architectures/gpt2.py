@@ -2,37 +2,69 @@
 
 import tensorflow as tf
 
+from tf_tokenrl.models import products
+
 
 class Gpt2:
-    """Steps through a `keras_hub.models.GPT2Backbone`."""
+    """Steps through a `keras_hub.models.GPT2Backbone`.
 
-    def __init__(self, backbone):
+    Args:
+        backbone: the backbone.
+        weights: what `prepare` gave; by default it is called here.
+    """
+
+    def __init__(self, backbone, weights: dict | None = None):
         self.backbone = backbone
-        self.layers = backbone.transformer_layers
+        self.weights = weights or self.prepare()
+
+    def prepare(self) -> dict:
+        """The weights as every step wants them."""
+        backbone = self.backbone
+        return {
+            "positions": tf.cast(
+                backbone.position_embedding.position_embeddings,
+                backbone.compute_dtype,
+            ),
+            "layers": [_prepare(x) for x in backbone.transformer_layers],
+        }
 
     def embed(self, token_ids: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-        """`[B, L]` ids at `[B, L]` positions -> `[B, L, H]`."""
+        """Ids `[N]` at positions `[N]` -> `[N, H]`."""
         tokens = self.backbone.token_embedding(token_ids)
-        places = self.backbone.position_embedding(tokens, positions=positions)
-        return tokens + places
+        return tokens + tf.gather(self.weights["positions"], positions)
 
-    def project(self, layer, x: tf.Tensor, positions: tf.Tensor):
-        """Queries, keys and values, each `[B, L, heads, size]`."""
-        attention = layer._self_attention_layer
+    def project(self, index: int, x: tf.Tensor, positions: tf.Tensor):
+        """Queries, keys and values of a layer, each `[N, heads, size]`."""
+        layer = self.backbone.transformer_layers[index]
         x = layer._self_attention_layer_norm(x)
-        return (
-            attention._query_dense(x),
-            attention._key_dense(x),
-            attention._value_dense(x),
-        )
+        x = products.apply(self.weights["layers"][index]["project"], x)
+        size = self.backbone.hidden_dim // self.backbone.num_heads
+        return [
+            tf.reshape(part, [-1, self.backbone.num_heads, size])
+            for part in tf.split(x, 3, axis=-1)
+        ]
 
-    def finish(self, layer, x: tf.Tensor, attended: tf.Tensor) -> tf.Tensor:
-        """The rest of the layer, after attention `[B, L, heads, size]`."""
-        x = x + layer._self_attention_layer._output_dense(attended)
+    def finish(self, index: int, x: tf.Tensor, attended) -> tf.Tensor:
+        """The rest of a layer, after attention `[N, heads * size]`."""
+        layer = self.backbone.transformer_layers[index]
+        weights = self.weights["layers"][index]
+        x = x + products.apply(weights["output"], attended)
         y = layer._feedforward_layer_norm(x)
-        y = layer._feedforward_intermediate_dense(y)
-        return x + layer._feedforward_output_dense(y)
+        y = layer.activation(products.apply(weights["widen"], y))
+        return x + products.apply(weights["narrow"], y)
 
     def normalize(self, x: tf.Tensor) -> tf.Tensor:
         """The backbone's last normalisation."""
         return self.backbone.layer_norm(x)
+
+
+def _prepare(layer) -> dict:
+    attention = layer._self_attention_layer
+    return {
+        "project": products.kernels(
+            attention._query_dense, attention._key_dense, attention._value_dense
+        ),
+        "output": products.kernels(attention._output_dense, inputs=2),
+        "widen": products.kernels(layer._feedforward_intermediate_dense),
+        "narrow": products.kernels(layer._feedforward_output_dense),
+    }

@@ -2,38 +2,69 @@
 
 import tensorflow as tf
 
+from tf_tokenrl.models import products
+
 
 class Llama:
-    """Steps through a `keras_hub.models.LlamaBackbone`."""
+    """Steps through a `keras_hub.models.LlamaBackbone`.
 
-    def __init__(self, backbone):
+    Args:
+        backbone: the backbone.
+        weights: what `prepare` gave; by default it is called here.
+    """
+
+    def __init__(self, backbone, weights: dict | None = None):
         self.backbone = backbone
-        self.layers = backbone.transformer_layers
+        self.weights = weights or self.prepare()
+
+    def prepare(self) -> dict:
+        """The weights as every step wants them."""
+        layers = self.backbone.transformer_layers
+        return {"layers": [_prepare(layer) for layer in layers]}
 
     def embed(self, token_ids: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-        """`[B, L]` ids -> `[B, L, H]`; positions enter with the keys."""
+        """Ids `[N]` -> `[N, H]`; positions enter with the keys."""
         return self.backbone.token_embedding(token_ids)
 
-    def project(self, layer, x: tf.Tensor, positions: tf.Tensor):
-        """Queries, keys and values, each `[B, L, heads, size]`."""
-        attention = layer._self_attention_layer
-        rotate = attention.rotary_embedding_layer
+    def project(self, index: int, x: tf.Tensor, positions: tf.Tensor):
+        """Queries, keys and values of a layer, each `[N, heads, size]`."""
+        layer = self.backbone.transformer_layers[index]
+        rotate = layer._self_attention_layer.rotary_embedding_layer
+        queries = layer.num_query_heads
+        keys = layer.num_key_value_heads
         x = layer._self_attention_layernorm(x)
-        return (
-            rotate(attention._query_dense(x), positions=positions),
-            rotate(attention._key_dense(x), positions=positions),
-            attention._value_dense(x),
-        )
+        x = products.apply(self.weights["layers"][index]["project"], x)
+        size = x.shape[-1] // (queries + 2 * keys)
+        x = tf.reshape(x, [-1, 1, queries + 2 * keys, size])
+        turned = rotate(x[:, :, : queries + keys], positions=positions[:, None])
+        query, key = tf.split(turned[:, 0], [queries, keys], axis=1)
+        return query, key, x[:, 0, queries + keys :]
 
-    def finish(self, layer, x: tf.Tensor, attended: tf.Tensor) -> tf.Tensor:
-        """The rest of the layer, after attention `[B, L, heads, size]`."""
-        x = x + layer._self_attention_layer._output_dense(attended)
+    def finish(self, index: int, x: tf.Tensor, attended) -> tf.Tensor:
+        """The rest of a layer, after attention `[N, heads * size]`."""
+        layer = self.backbone.transformer_layers[index]
+        weights = self.weights["layers"][index]
+        x = x + products.apply(weights["output"], attended)
         y = layer._feedforward_layernorm(x)
-        gate = tf.cast(layer._feedforward_gate_dense(y), tf.float32)
-        gate = tf.cast(layer.activation(gate), y.dtype)
-        y = layer._feedforward_intermediate_dense(y) * gate
-        return x + layer._feedforward_output_dense(y)
+        gate, y = tf.split(products.apply(weights["widen"], y), 2, axis=-1)
+        gate = layer.activation(tf.cast(gate, tf.float32))
+        y = y * tf.cast(gate, y.dtype)
+        return x + products.apply(weights["narrow"], y)
 
     def normalize(self, x: tf.Tensor) -> tf.Tensor:
         """The backbone's last normalisation."""
         return self.backbone.layer_norm(x)
+
+
+def _prepare(layer) -> dict:
+    attention = layer._self_attention_layer
+    return {
+        "project": products.kernels(
+            attention._query_dense, attention._key_dense, attention._value_dense
+        ),
+        "output": products.kernels(attention._output_dense, inputs=2),
+        "widen": products.kernels(
+            layer._feedforward_gate_dense, layer._feedforward_intermediate_dense
+        ),
+        "narrow": products.kernels(layer._feedforward_output_dense),
+    }
