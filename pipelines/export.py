@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tf_tokenrl import parity, recorded
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Example
 from tf_tokenrl.models import storage
 from tf_tokenrl.models.export import next_version
 from tf_tokenrl.report.read import read_run
@@ -19,11 +22,15 @@ class ExportOptions:
         policy: a policy that `sft` or `train` wrote.
         model: folder of the model; a new version is made in it.
         version: number of the version; 0 takes the next free one.
+        prompts: a text file with a prompt on each line; the policy's greedy
+            answers to them are kept beside the SavedModel, as
+            VERSION.answers.jsonl, for `serving/smoke.py`.
     """
 
     policy: Path = Path("runs/demo/rl/policy.keras")
     model: Path = Path("savedmodels/headline")
     version: int = 0
+    prompts: Path | None = None
 
 
 def main(
@@ -35,12 +42,17 @@ def main(
         options: what to export.
         metrics: figures for the model card, besides those of the run.
     """
+    asked = _read(options.prompts) if options.prompts else []
     policy = storage.load(options.policy)
     path = next_version(options.model)
     if options.version:
         path = options.model / str(options.version)
     policy.export(path, known_of_run(options.policy.parent, metrics or {}))
     print(f"SavedModel: {path}")
+    if asked:
+        kept = recorded.beside(path)
+        recorded.write(kept, parity.record(policy, asked))
+        print(f"Its answers: {kept}")
     return path
 
 
@@ -77,3 +89,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _read(file: Path) -> list[Example]:
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenRLError(
+            f'Cannot read the prompts in "{file}": {error}.'
+        ) from error
+    examples = [Example(line) for line in lines if line.strip()]
+    if not examples:
+        raise TokenRLError(f'"{file}" holds no prompts: write one on a line.')
+    return examples

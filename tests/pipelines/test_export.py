@@ -5,16 +5,27 @@ import pytest
 import tensorflow as tf
 
 from pipelines.export import ExportOptions, main
+from tf_tokenrl import recorded
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.models.export import next_version
 
 
 def test_versions_count_up_and_are_never_overwritten(policy_file, tmp_path):
     model = tmp_path / "headline"
     assert main(ExportOptions(policy_file, model)) == model / "1"
-    assert main(ExportOptions(policy_file, model, version=7)) == model / "7"
-    assert sorted(p.name for p in model.iterdir()) == ["1", "7"]
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("sun moon\n\nstar\n")
+    options = ExportOptions(policy_file, model, version=7, prompts=prompts)
+    assert main(options) == model / "7"
+    found = sorted(p.name for p in model.iterdir())
+    assert found == ["1", "7", "7.answers.jsonl"]
     loaded = tf.saved_model.load(model / "7")
     assert {"serving_default", "score"} <= set(loaded.signatures)
+    kept = recorded.read(model / "7.answers.jsonl")
+    assert [answer.prompt for answer in kept] == ["sun moon", "star"]
+    for answer in kept:
+        assert _agrees(loaded.signatures["serving_default"], answer)
+    assert next_version(model) == model / "8"
     card = json.loads((model / "7/assets.extra/model_card.json").read_text())
     assert "run" not in card and "metrics" not in card
     assert card["policy"]["max_new_tokens"] == 8
@@ -49,3 +60,32 @@ def test_the_model_card_tells_of_the_run(policy_file, tmp_path):
         "kl": None,
         "rouge": {"mean": 0.4},
     }
+
+
+def _agrees(served, answer):
+    """The signature answers as the record says."""
+    reply = served(
+        prompt=tf.constant([answer.prompt]),
+        seed=tf.constant([0], tf.int64),
+        temperature=tf.zeros([1]),
+        top_k=tf.constant([0]),
+        top_p=tf.ones([1]),
+        max_new_tokens=tf.constant([0]),
+    )
+    length = reply["lengths"][0]
+    ids = tuple(reply["token_ids"][0, :length].numpy())
+    return (ids, reply["text"][0].numpy().decode()) == (
+        answer.token_ids,
+        answer.text,
+    )
+
+
+@pytest.mark.parametrize("text", [None, "\n \n"])
+def test_without_prompts_nothing_is_exported(policy_file, tmp_path, text):
+    prompts = tmp_path / "prompts.txt"
+    if text:
+        prompts.write_text(text)
+    model = tmp_path / "headline"
+    with pytest.raises(TokenRLError, match="prompts"):
+        main(ExportOptions(policy_file, model, prompts=prompts))
+    assert not model.exists()
