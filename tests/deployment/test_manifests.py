@@ -1,6 +1,5 @@
 """The deployment files agree with each other and with the real flags."""
 
-import json
 import re
 from pathlib import Path
 
@@ -191,17 +190,3 @@ def test_the_autoscaler_reads_the_metric_that_the_adapter_makes():
     assert metric["pods"]["metric"]["name"] == rule["name"]["as"]
     assert scaler["scaleTargetRef"]["name"] == "serving"
     assert "replicas" not in read("kubernetes/deployment.yaml")["spec"]
-
-
-def test_the_dashboard_asks_for_one_data_source():
-    dashboard = json.loads(
-        (SERVING / "grafana/dashboards/serving.json").read_text("utf-8")
-    )
-    (source,) = read("grafana/datasources/prometheus.yaml")["datasources"]
-    named = {
-        item["datasource"]["uid"]
-        for item in (*dashboard["panels"], *dashboard["templating"]["list"])
-    }
-    assert named == {source["uid"]}
-    numbers = [panel["id"] for panel in dashboard["panels"]]
-    assert len(set(numbers)) == len(numbers)

@@ -1,5 +1,7 @@
 """What docs/security.md says of names, paths and logs."""
 
+import urllib.parse
+
 import grpc
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import (
 
 from tests import served
 from tests.asking import SECONDS, X, ask, spec, with_version
+from tests.rest_client import Client
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags, Server
 from tf_tokenrl.serving.encryption import credentials
@@ -44,17 +47,28 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def stubs(folder):
+def server(folder):
     flags = Flags(
         model_base_path=str(folder / "models" / "half"),
         model_name="half",
         port=0,
+        rest_api_port=-1,
     )
-    with (
-        Server(flags) as server,
-        grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
-    ):
+    with Server(flags) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stubs(server):
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield PredictionServiceStub(channel), ModelServiceStub(channel)
+
+
+@pytest.fixture
+def http(server):
+    client = Client(server.http_port)
+    yield client
+    client.close()
 
 
 def refusal(call, request):
@@ -76,11 +90,33 @@ def test_a_name_is_no_path(stubs, folder, name):
         assert refusal(models.GetModelStatus, status) == "NOT_FOUND"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/models/../secret",
+        "/v1/models/../../secret/1",
+        "/v1/models/..%2fsecret",
+        "/v1/models/%2e%2e/secret/versions/1",
+        "/v1/models/half/../secret",
+        "/v1/models/half/versions/../../../secret/versions/1",
+        "/../../etc/passwd",
+        "//etc/passwd",
+    ],
+)
+def test_an_http_path_is_none(http, path):
+    code, text = http.ask("GET", path)
+    assert code in (400, 404)
+    code, text = http.ask("POST", f"{path}:predict", {"instances": [[1.0]]})
+    assert code in (400, 404) and b"predictions" not in text
+
+
 @pytest.mark.parametrize("text", ["../7", "7", "/", "../../secret/1"])
-def test_a_label_and_a_signature_are_no_paths(stubs, text):
+def test_a_label_and_a_signature_are_no_paths(stubs, http, text):
     prediction, _ = stubs
     by_label = with_version(ask(x=X), label=text)
     assert refusal(prediction.Predict, by_label) == "INVALID_ARGUMENT"
+    path = f"half/labels/{urllib.parse.quote(text, safe='')}:predict"
+    assert http.post(path, {"instances": [[1.0]]})[0] == 400
     by_signature = ask(text, x=X)
     assert refusal(prediction.Predict, by_signature) == "FAILED_PRECONDITION"
     by_output = ask(outputs=[text], x=X)
@@ -114,13 +150,16 @@ def test_a_reload_reaches_only_what_lies_beside(stubs, folder):
     prediction.Predict(ask(name="other", x=X), timeout=SECONDS)
 
 
-def test_what_is_asked_is_not_logged(stubs, caplog):
+def test_what_is_asked_is_not_logged(stubs, http, caplog):
     prediction, _ = stubs
     caplog.set_level(0)
     text = np.array([SECRET], object)
     prediction.Predict(ask("shout", text=text), timeout=SECONDS)
     refusal(prediction.Predict, ask("shout", nothing=text))
     refusal(prediction.Predict, ask(x=text))
+    asked = {"signature_name": "shout", "instances": [SECRET]}
+    assert http.post("half:predict", asked)[0] == 200
+    assert http.post("half:predict", {"instances": [SECRET]})[0] == 400
     assert SECRET not in caplog.text
 
 
