@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "tf_tokenrl"
+BENCHMARKS = "benchmarks"  # beside the package, not shipped with it
 LAYERS = [
     {"errors", "flow", "catalog", "quiet", "runs", "distribution"}
     | {"schedules", "exploration", "graphs"},
@@ -20,7 +21,7 @@ LAYERS = [
     | {"report", "q_learning", "interrupt", "learning_rate", "lessons"}
     | {"kl_loss", "label_scores", "reward_processes", "self_check"},
     {"serving", "client", "parity", "recorded"},
-    {"pipelines"},
+    {"pipelines", BENCHMARKS},
     {"cli"},
 ]
 FAMILIES = {
@@ -38,9 +39,10 @@ LONGEST_FILE, LONGEST_FUNCTION, MOST_ARGUMENTS = 400, 60, 10
 
 @functools.cache
 def modules():
-    """Name -> file of every module of the package, pipelines included."""
+    """Name -> file of every module, pipelines and benchmarks included."""
     found = {}
-    for name, folder in ((PACKAGE, ROOT / PACKAGE), *_outside()):
+    homes = [(name, ROOT / name) for name in (PACKAGE, BENCHMARKS)]
+    for name, folder in (*homes, *_outside()):
         for file in sorted(folder.rglob("*.py")):
             parts = file.relative_to(folder).with_suffix("").parts
             parts = [p for p in parts if p != "__init__"]
@@ -89,14 +91,16 @@ def _at_import(name):
 
 
 def layer(name):
-    part = name.split(".")[1]
+    package, *inside = name.split(".")
+    part = inside[0] if package == PACKAGE else package
     numbers = [i for i, members in enumerate(LAYERS) if part in members]
     assert len(numbers) == 1, f"give {name} a layer in this test"
     return numbers[0]
 
 
 def ours(names):
-    return {n for n in names if n.startswith(f"{PACKAGE}.")}
+    packages = f"{PACKAGE}.", f"{BENCHMARKS}."
+    return {n for n in names if n.startswith(packages)}
 
 
 INNER = sorted(set(modules()) - {PACKAGE})
@@ -199,11 +203,13 @@ def _public(module):
 def test_every_package_is_shipped():
     listed = settings()["tool"]["setuptools"]["packages"]
     found = {n for n, file in modules().items() if file.stem == "__init__"}
+    found.remove(BENCHMARKS)
     assert sorted(found) == sorted(listed) == listed
 
 
 def test_every_test_folder_mirrors_a_package():
-    known = {n.split(".")[1] for n in INNER} | {"deployment", "benchmarks"}
+    known = {n.split(".")[1] for n in INNER if n != BENCHMARKS}
+    known |= {"deployment", BENCHMARKS}
     folders = {p.name for p in (ROOT / "tests").iterdir() if p.is_dir()}
     folders = {name for name in folders if not name.startswith(("_", "."))}
     assert folders <= known

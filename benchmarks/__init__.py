@@ -1,0 +1,1 @@
+"""How fast it is: one command per question, see README.md."""
