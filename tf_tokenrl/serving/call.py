@@ -48,10 +48,12 @@ class Call:
     Attributes:
         timeout_in_ms: the longest that the model may run; 0 is for ever.
         cancellation: by which the caller ends it early, if it can.
+        alone: not to be joined with others, who would have to be waited for.
     """
 
     timeout_in_ms: int = 0
     cancellation: Cancellation | None = None
+    alone: bool = False
 
 
 UNLIMITED = Call()

@@ -14,9 +14,6 @@ logger = logging.getLogger(__name__)
 
 # Flags of the real server that this one accepts and does not act on.
 _IGNORED = (
-    "enable_batching",
-    "batching_parameters_file",
-    "enable_per_model_batching_parameters",
     "enable_profiler",
     "flush_filesystem_caches",
     "mixed_precision",
@@ -75,6 +72,13 @@ class Flags:
     )
     monitoring_config_file: str = _flag(
         "", "text-format MonitoringConfig: Prometheus metrics over HTTP"
+    )
+    enable_batching: bool = _flag(False, "join requests into one run")
+    batching_parameters_file: str = _flag(
+        "", "text-format BatchingParameters: how they are joined"
+    )
+    enable_per_model_batching_parameters: bool = _flag(
+        False, "take them from batching_params.pbtxt in each version instead"
     )
     model_name: str = _flag("default", "name of the model in requests")
     model_base_path: str = _flag("", "directory of the numbered versions")

@@ -6,6 +6,7 @@ import signal
 import grpc
 import tensorflow as tf
 
+from tf_tokenrl.serving.batching import batcher_for
 from tf_tokenrl.serving.config import configuration
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.generation import offer
@@ -41,6 +42,7 @@ class Server:
         self._repository = Repository(configuration(flags), self._load, flags)
         self._offer = offer(flags, self._repository)
         self._http = http_server(flags, self._repository, self._offer.routes)
+        self._batcher = batcher_for(flags)
         self._config_file: ConfigFile | None = None
         self._grpc: grpc.Server | None = None
         self.port = flags.port
@@ -64,7 +66,7 @@ class Server:
         except BaseException:
             if self._http is not None:
                 self._http.close(0)
-            self._repository.stop()
+            self._close()
             raise
         self._grpc.start()
         if self._http is not None:
@@ -91,13 +93,20 @@ class Server:
             if stopped is not None:
                 stopped.wait(grace)
         finally:
-            self._repository.stop()
+            self._close()
+
+    def _close(self) -> None:
+        self._repository.stop()
+        if self._batcher is not None:
+            self._batcher.close()
 
     def _load(self, path: str) -> Servable:
         servable = Servable(
             path, self._flags.saved_model_tags.split(","), self._session_config
         )
         try:
+            if self._batcher is not None:
+                servable = self._batcher.wrap(servable, path)
             warm_up(servable, path, self._flags)
         except BaseException:
             servable.close()

@@ -28,6 +28,7 @@ from typing import NamedTuple
 import grpc
 import numpy as np
 
+from tf_tokenrl.serving.call import Call
 from tf_tokenrl.serving.servable import Servable
 from tf_tokenrl.serving.status import StatusError
 
@@ -130,6 +131,7 @@ class Generator:
         arrays = self._servable.run(
             {signature.inputs[n].name: a for n, a in inputs.items()},
             [signature.outputs[n].name for n in asked],
+            Call(alone=True),  # its rows are a batch already
         )
         return dict(zip(asked, arrays, strict=True))
 
