@@ -143,7 +143,14 @@ def _save_judge(path: Path) -> None:
         def regress(**options):
             return signature("regress", **options)
 
+        table = tf.raw_ops.HashTableV2(
+            key_dtype=tf.string, value_dtype=tf.int64, shared_name="never"
+        )
+        found = tf.raw_ops.LookupTableFindV2(
+            table_handle=table, keys=rows, default_value=tf.zeros([], tf.int64)
+        )
         signatures = {
+            "table": signature("predict", found=found),
             "serving_default": classify(classes=classes, scores=scores),
             "labels": classify(classes=classes),
             "scores": classify(scores=scores),

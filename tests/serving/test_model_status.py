@@ -23,6 +23,13 @@ def test_status(models, version):
     assert status.HasField("status") and status.status.error_code == 0
 
 
+def test_a_label_is_ignored(models):
+    request = status_request()
+    request.model_spec.version_label = "nosuch"
+    response = models.GetModelStatus(request, timeout=SECONDS)
+    assert [s.version for s in response.model_version_status] == [7]
+
+
 @pytest.mark.parametrize(
     ("request_", "code", "text"),
     [

@@ -171,6 +171,14 @@ def test_an_error_inside_the_graph_keeps_the_text_of_the_runtime(prediction):
     assert "[2]" in text and "[3]" in text and "{{node" in text
 
 
+def test_a_table_that_was_never_filled(prediction):
+    request = ask("table", name="judge", inputs=[b"a"])
+    assert failure(prediction.Predict, request) == (
+        "FAILED_PRECONDITION",
+        "Table not initialized.\n\t [[{{node LookupTableFindV2}}]]",
+    )
+
+
 def test_the_deadline_of_the_call_stops_the_model(server, prediction):
     request = ask("spin", count=np.int32([2**31 - 1]))
     code, _ = failure(prediction.Predict, request, seconds=0.2)

@@ -3,6 +3,7 @@
 import functools
 import logging
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ load = functools.partial(
 def open_repository():
     opened = []
 
-    def make(base, config="", **flags):
+    def make(base, config="", load=load, **flags):
         flags.setdefault("load_retry_interval_micros", 0)
         models = ModelServerConfig()
         model = models.model_config_list.config.add(
@@ -199,6 +200,60 @@ def test_a_missing_base_path_is_said_at_once(tmp_path, open_repository):
     repository = open_repository(tmp_path / "nowhere")
     with pytest.raises(TokenRLError, match="nowhere.*Export a model there"):
         repository.start()
+
+
+def test_versions_load_side_by_side_when_told_so(tmp_path, open_repository):
+    """Each load waits until the other has begun."""
+    both = threading.Barrier(2, timeout=20)
+
+    def meet(path):
+        both.wait()
+        return load(path)
+
+    served.put(tmp_path, 1)
+    repository = open_repository(
+        served.put(tmp_path, 2),
+        "model_version_policy { all {} }",
+        load=meet,
+        num_load_threads=2,
+        num_unload_threads=1,
+        max_num_load_retries=0,
+    )
+    repository.start()
+    with repository._changed:
+        assert repository._changed.wait_for(
+            lambda: states(repository) == {2: "AVAILABLE", 1: "AVAILABLE"}, 20
+        )
+    shutil.rmtree(tmp_path / "2")
+    repository.poll()
+    repository._unloads.close()
+    assert states(repository) == {2: "END", 1: "AVAILABLE"}
+
+
+def test_a_version_withdrawn_while_it_loads_is_closed_after_it(
+    tmp_path, open_repository
+):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(path):
+        if path.endswith("2"):
+            begun.set()
+            assert go_on.wait(20)
+        return load(path)
+
+    repository = open_repository(
+        served.put(tmp_path, 1), load=slowly, num_load_threads=1
+    )
+    repository.start()
+    served.put(tmp_path, 2)
+    repository.poll()
+    assert begun.wait(20)
+    shutil.rmtree(tmp_path / "2")
+    repository.poll()
+    assert answering(repository) == 1
+    go_on.set()
+    repository._loads.close()
+    assert states(repository) == {2: "END", 1: "AVAILABLE"}
 
 
 LABELLED = """
