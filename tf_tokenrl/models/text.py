@@ -105,8 +105,7 @@ class TextCodec(tf.Module):
         ids themselves and nothing is tokenised again.
         """
         chosen = [row[kept] for row, kept in zip(actions, mask, strict=True)]
-        prefixes = [row[: t + 1] for row in chosen for t in range(len(row))]
-        texts = iter(self._prefix_texts(prefixes))
+        texts = iter(self._prefix_texts(chosen))
         return [
             self._response(row, [next(texts) for _ in row]) for row in chosen
         ]
@@ -123,12 +122,17 @@ class TextCodec(tf.Module):
             stopped,
         )
 
-    def _prefix_texts(self, prefixes: list[np.ndarray]) -> list[str]:
-        if not prefixes:
+    def _prefix_texts(self, rows: list[np.ndarray]) -> list[str]:
+        """Of each row the text of its first id, of its first two, ..."""
+        counts = [len(row) for row in rows]
+        if not any(counts):
             return []
-        ragged = tf.ragged.constant(prefixes, dtype=tf.int32)
-        mask = tf.sequence_mask(ragged.row_lengths())
-        texts = self._run("_text_function", ragged.to_tensor(), mask)
+        places = np.arange(max(counts))
+        table = np.zeros([len(rows), len(places)], np.int32)
+        table[places < np.array(counts)[:, None]] = np.concatenate(rows)
+        last = np.concatenate([places[:count] for count in counts])
+        ids = np.repeat(table, counts, axis=0)
+        texts = self._run("_text_function", ids, places <= last[:, None])
         return [text.decode("utf-8", "replace") for text in texts.numpy()]
 
     def _run(self, name: str, *arguments):
