@@ -25,7 +25,15 @@ async def numbers(request):
     return StreamingResponse(pieces(), media_type="text/event-stream")
 
 
-ROUTES = [Route("/length", length, methods=["POST"]), Route("/three", numbers)]
+async def much(request):
+    return PlainTextResponse("a" * 30_000_000)
+
+
+ROUTES = [
+    Route("/length", length, methods=["POST"]),
+    Route("/three", numbers),
+    Route("/much", much),
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +44,7 @@ def server():
         header_seconds=0.2,
         body_seconds=0.2,
         idle_seconds=1,
+        stall_seconds=0.2,
         connections=5,
     )
     running = HttpServer(ROUTES, "127.0.0.1", 0, limits)
@@ -134,6 +143,18 @@ def test_bytes_that_trickle_in_gain_no_time(server):
                 break
         assert next(trickle, None) is not None
     assert works(server)
+
+
+def test_who_does_not_read_is_hung_up_on(server):
+    with opened(server) as connection:
+        connection.sendall(b"GET /much HTTP/1.1\r\nHost: a\r\n\r\n")
+        while not server._uvicorn.server_state.connections:
+            threading.Event().wait(0.001)
+        while server._uvicorn.server_state.connections:
+            threading.Event().wait(0.001)
+        assert len(everything(connection)) < 30_000_000
+    code, text = ask(server, "GET", "/much")
+    assert (code, len(text)) == (200, 30_000_000)
 
 
 def test_a_connection_serves_several_requests_and_then_closes(server):

@@ -36,6 +36,7 @@ class Limits:
             its headers; then it is closed.
         body_seconds: until the body has arrived as well.
         idle_seconds: between two requests; a whole number.
+        stall_seconds: in which a client must read some of its answer.
         connections: at one time; one more answers 503.
     """
 
@@ -44,6 +45,7 @@ class Limits:
     header_seconds: float = 10.0
     body_seconds: float = 60.0
     idle_seconds: int = 60
+    stall_seconds: float = 60.0
     connections: int = 1000
 
 
@@ -131,7 +133,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 class _LimitedProtocol(H11Protocol):
-    """Closes connections whose requests do not arrive in time.
+    """Closes connections that do not send, or do not read, in time.
 
     uvicorn itself waits for ever, once a connection is open.
     """
@@ -139,6 +141,7 @@ class _LimitedProtocol(H11Protocol):
     limits = Limits()
     _awaited: type | None = None
     _deadline: asyncio.TimerHandle | None = None
+    _stall: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport) -> None:
         super().connection_made(transport)
@@ -150,7 +153,16 @@ class _LimitedProtocol(H11Protocol):
 
     def connection_lost(self, exc) -> None:
         self._cancel()
+        self._read_on()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._read_or_leave()
+
+    def resume_writing(self) -> None:
+        self._read_on()
+        super().resume_writing()
 
     def _watch(self) -> None:
         """Give each part of a request its time, however it trickles in."""
@@ -165,6 +177,21 @@ class _LimitedProtocol(H11Protocol):
         }.get(state)
         if seconds is not None:
             self._deadline = self.loop.call_later(seconds, self.transport.abort)
+
+    def _read_or_leave(self, unread: int | None = None) -> None:
+        """Hang up on a client that has read nothing since the last look."""
+        left = self.transport.get_write_buffer_size()
+        if unread is not None and left >= unread:
+            self.transport.abort()
+            return
+        self._stall = self.loop.call_later(
+            self.limits.stall_seconds, self._read_or_leave, left
+        )
+
+    def _read_on(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
 
     def _cancel(self) -> None:
         if self._deadline is not None:

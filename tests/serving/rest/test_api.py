@@ -6,7 +6,10 @@ import socket
 import numpy as np
 import pytest
 
+from tests import served
 from tests.asking import SECONDS
+from tests.rest_client import Client
+from tf_tokenrl.serving import Flags, Server
 
 
 def test_rows(client):
@@ -422,6 +425,27 @@ def test_what_a_stranger_sends_harms_nobody(server, client):
     name = "..%2f..%2fetc%2fpasswd%00%ff"
     assert client.post(f"{name}:predict", {"instances": [1]})[0] == 404
     assert client.post("half:predict", {"instances": [[1]]})[0] == 200
+
+
+def test_scripts_of_other_sites_may_read_if_told_so(client, tmp_path):
+    client.ask("POST", "/v1/models/half:predict", '{"instances": [[1]]}')
+    assert not [n for n in client.headers if "access-control" in n.lower()]
+    flags = Flags(
+        model_base_path=str(served.put(tmp_path, 1)),
+        port=0,
+        rest_api_port=-1,
+        rest_api_enable_cors_support=True,
+    )
+    with Server(flags) as server:
+        other = Client(server.http_port)
+        path = "/v1/models/default:predict"
+        assert other.ask("OPTIONS", path) == (200, b"")
+        assert other.headers["access-control-allow-methods"] == "POST, GET"
+        assert other.headers["access-control-allow-headers"] == "Content-Type"
+        assert other.ask("POST", path, '{"instances": [[1]]}')[0] == 200
+        assert other.headers["access-control-allow-origin"] == "*"
+        assert other.ask("OPTIONS", "/v1/models/a:b", "")[0] == 400
+        other.close()
 
 
 def test_a_kept_connection_answers_again(client):

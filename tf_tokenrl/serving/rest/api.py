@@ -136,10 +136,6 @@ class Rest:
         )
         await response(scope, receive, send)
 
-    def close(self) -> None:
-        """Answer no more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
     def answer(
         self, method: str, path: str, body: bytes, call: Call
     ) -> tuple[int, str]:
