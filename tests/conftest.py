@@ -4,12 +4,19 @@ import signal
 
 import hypothesis
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tf_tokenrl.quiet import start_tensorflow
 
 start_tensorflow()
 
 from tests import tiny  # noqa: E402  (TensorFlow starts above, silently)
+
+# How fast the machine is says nothing of what is tested.
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 def pytest_configure(config):
