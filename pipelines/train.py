@@ -76,6 +76,8 @@ class TrainOptions:
         temperature: of sampling and of all log-probs; 0 keeps the policy's.
         steps: rounds of sampling and learning.
         batch_size: answers per step, over all replicas.
+        like_lengths: answer prompts of like length in a step, so that little
+            is padding.
         learning_rate: of Adam at the first step.
         final_learning_rate: of Adam at the last step; falls linearly.
         gradient_clip: greatest global norm of the gradient; 0 sets no limit.
@@ -111,6 +113,7 @@ class TrainOptions:
     temperature: float = 0.0
     steps: int = 100
     batch_size: int = 96
+    like_lengths: bool = False
     learning_rate: float = 3e-4
     final_learning_rate: float = 0.0
     gradient_clip: float = 1.0
@@ -150,6 +153,7 @@ def main(options: TrainOptions) -> Path:
             exploration=exploring,
             kl_loss=kl_loss.parse(options.kl_loss, options.kl_weight),
         )
+        trainer.like_lengths = options.like_lengths
         checkpoint = Checkpoint(
             trainer,
             options.out / "checkpoints",

@@ -19,7 +19,8 @@ LAYERS = [
     {"trainer", "update", "collection", "checkpoint", "checks"}
     | {"callbacks", "evaluation", "supervised", "samples", "summary"}
     | {"report", "q_learning", "interrupt", "learning_rate", "lessons"}
-    | {"kl_loss", "label_scores", "reward_processes", "self_check"},
+    | {"kl_loss", "label_scores", "reward_processes", "row_order"}
+    | {"self_check"},
     {"serving", "client", "parity", "recorded"},
     {"pipelines", BENCHMARKS},
     {"cli"},

@@ -23,6 +23,7 @@ _COMMANDS = {
     "query": "ask a served model",
     "report": "write the report of a run as one HTML file",
     "pareto": "compare several runs by several objectives",
+    "compare": "reinforcement against supervised learning that costs as much",
     "demo": "the whole circle, on text that is already on this machine",
 }
 _WITHOUT_TENSORFLOW = ("pareto", "query", "report", "serve")

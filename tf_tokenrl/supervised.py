@@ -9,11 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_tokenrl import row_order
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.models.policy import Policy
-
-_WINDOW = 8  # batches sorted by length together
 
 
 def batches(
@@ -83,7 +82,8 @@ def _batch_rows(lengths, batch_size: int, seed: int | None) -> tf.data.Dataset:
 
     def shuffled():
         rng = np.random.default_rng((seed, next(epoch)))
-        yield from _order(rng, lengths, batch_size)
+        rows = rng.permutation(len(lengths)).astype(np.int32)
+        yield from row_order.batches(rng, rows, lengths, batch_size)
 
     spec = tf.TensorSpec([None], tf.int32)
     order = tf.data.Dataset.from_generator(shuffled, output_signature=spec)
@@ -150,21 +150,6 @@ class TimeLimit(keras.callbacks.Callback):
 def verbosity() -> int:
     """Keras' bar on a terminal, a line per epoch elsewhere."""
     return 1 if sys.stdout.isatty() else 2
-
-
-def _order(rng, lengths: np.ndarray, batch_size: int):
-    """Shuffled batches of row numbers, each of rows of like length."""
-    rows = rng.permutation(len(lengths)).astype(np.int32)
-    window = _WINDOW * batch_size
-    taken = []
-    for start in range(0, len(rows), window):
-        part = rows[start : start + window]
-        part = part[np.argsort(lengths[part], kind="stable")]
-        taken += [
-            part[i : i + batch_size] for i in range(0, len(part), batch_size)
-        ]
-    for index in rng.permutation(len(taken)):
-        yield taken[index]
 
 
 def _ragged(ids: np.ndarray, mask: np.ndarray) -> tf.RaggedTensor:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_tokenrl import checks, evaluation, lessons, self_check
+from tf_tokenrl import checks, evaluation, lessons, row_order, self_check
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.collection import Collector
 from tf_tokenrl.distribution import lost_workers
@@ -59,6 +59,8 @@ class Trainer:
     Attributes:
         self_check: names of the checks that a fresh run makes on its first
             batch, see `self_check.check`; an empty set makes none.
+        like_lengths: whether the prompts of a step have like lengths, see
+            `row_order.stream`; False at first.
 
     Raises:
         TokenRLError: the parts do not fit together.
@@ -93,6 +95,7 @@ class Trainer:
         self.kl_loss = kl_loss
         self.finished_steps = 0
         self.self_check: frozenset[str] = self_check.NAMES
+        self.like_lengths = False
         with self.strategy.scope():
             self.learning_rate = LearningRate(optimizer)
             optimizer.build(policy.trainable_variables)
@@ -281,10 +284,9 @@ class Trainer:
         copies = self.algorithm.samples_per_prompt
         prompts = batch_size // copies
         first = self.finished_steps * prompts
-        rows = [
-            _example(examples, index, self.seed)
-            for index in range(first, first + prompts)
-        ]
+        rows = row_order.stream(
+            examples, first, prompts, self.seed, self.like_lengths
+        )
         return [row for row in rows for _ in range(copies)]
 
     def _logs(self, batch, terms, metrics, seconds) -> dict[str, float]:
@@ -313,13 +315,6 @@ class Trainer:
         self.reward.observe(measured)
         if self.kl_loss is not None:
             self.kl_loss.observe(measured._replace(mean=logs["kl"]))
-
-
-def _example(examples, index: int, seed: int) -> Example:
-    """Example number `index` of an endless stream, reshuffled each epoch."""
-    epoch, place = divmod(index, len(examples))
-    order = np.random.default_rng((seed, epoch)).permutation(len(examples))
-    return examples[int(order[place])]
 
 
 def _kl(rollout: Rollout) -> np.ndarray:
