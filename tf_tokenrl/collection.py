@@ -51,7 +51,12 @@ class Collector:
         settings = dict(settings or {})
         settings.setdefault("temperature", np.float32(self.policy.temperature))
         rollout = self._run(
-            prompt_ids, prompt_mask, np.asarray(first), settings, given
+            prompt_ids,
+            prompt_mask,
+            np.asarray(first),
+            settings,
+            given,
+            self._slots(len(prompt_ids)),
         )
         used = rollout.mask.numpy()
         if given is not None:
@@ -63,7 +68,13 @@ class Collector:
         ]
         return Rollout(prompt_ids, prompt_mask, *answers)
 
-    def _collect(self, ids, mask, first, settings, given) -> Rollout:
+    def _slots(self, rows: int) -> np.ndarray | None:
+        """How many answers a replica has under way; None is all of them."""
+        slots = self.policy.slots
+        share = rows // self.strategy.num_replicas_in_sync
+        return np.asarray(slots, np.int32) if slots and share > slots else None
+
+    def _collect(self, ids, mask, first, settings, given, slots) -> Rollout:
         def replica():
             rows = replica_rows(tf.shape(ids)[0])
             seeds = row_seeds(
@@ -71,11 +82,14 @@ class Collector:
             )
             prompts, present, begun = rows_of((ids, mask, given), rows)
             sampling = self.policy.sampling._replace(**settings)
+            more = {} if slots is None else {"slots": slots}
             if begun is None:
-                rollout = self.policy.act(prompts, present, seeds, sampling)
+                rollout = self.policy.act(
+                    prompts, present, seeds, sampling, **more
+                )
             else:
                 rollout = self.policy.act_after(
-                    prompts, present, begun, seeds, sampling
+                    prompts, present, begun, seeds, sampling, **more
                 )
             answers = list(rollout[2:6])
             if self.reference is not None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_tokenrl.models import products
 from tf_tokenrl.models.decoding import Decoder, Prefill, take
 
 
@@ -31,6 +32,7 @@ class CachedAttentionDecoder(Decoder):
     def __init__(self, policy, architecture):
         super().__init__(policy)
         self.architecture = architecture
+        self.logits = products.Output(policy.backbone.token_embedding)
         self.layers = range(policy.backbone.num_layers)
         self.last_position = policy.max_prompt_tokens + policy.max_new_tokens
         self.last_position -= 1

@@ -32,6 +32,7 @@ class GenerativePolicy(Policy):
     """
 
     writes_text = True
+    slots = 32  # prompts beyond wait until answers are complete
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class GenerativePolicy(Policy):
         seeds: tf.Tensor,
         sampling: Sampling | None = None,
         capacity: int | None = None,
-        slots: int | None = None,
+        slots: tf.Tensor | int | None = None,
     ) -> Rollout:
         """Sample one answer per prompt, see `Policy.act`.
 
@@ -116,15 +117,15 @@ class GenerativePolicy(Policy):
         given: Given,
         seeds: tf.Tensor,
         sampling: Sampling | None = None,
+        slots: tf.Tensor | int | None = None,
     ) -> Rollout:
-        """See `Policy.act_after`."""
+        """See `Policy.act_after`, and `act` for `slots`."""
         sampling = sampling or self.sampling
         left = tf.maximum(sampling.max_new_tokens - given.counts, 0)
         left = tf.where(given.ended, 0, left)
         ids, mask = join_given(prompt_ids, prompt_mask, given)
-        rest = self.act(
-            ids, mask, seeds, sampling._replace(max_new_tokens=left)
-        )
+        sampling = sampling._replace(max_new_tokens=left)
+        rest = self.act(ids, mask, seeds, sampling, slots=slots)
         return Rollout(prompt_ids, prompt_mask, *place_after(given, rest[2:6]))
 
     def action_states(self, inputs: dict) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """Drawing one token per row from logits, with the log-prob it was drawn at."""
 
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -104,24 +105,31 @@ def draw(
             temperature 1 over the whole vocabulary.
     """
     greedy = sampling.temperature <= 0.0
-    temperature = tf.where(greedy, 1.0, sampling.temperature)
     logits = tf.cast(logits, tf.float32)
-    logits -= tf.reduce_max(logits, axis=-1, keepdims=True)
-    logits /= temperature[:, None]
+    logits = tf.cond(
+        tf.reduce_all(greedy | (sampling.temperature == 1.0)),
+        lambda: logits,
+        lambda: _heated(logits, tf.where(greedy, 1.0, sampling.temperature)),
+    )
     cut = ~greedy & ((sampling.top_k > 0) | (sampling.top_p < 1.0))
     logits = tf.cond(
         tf.reduce_any(cut),
         lambda: tf.where(cut[:, None], truncate(logits, sampling), logits),
         lambda: logits,
     )
-    weights = tf.exp(logits)
+    weights = tf.nn.softmax(logits)
     if not _is_zero(sampling.uniform):
         share = tf.where(greedy, 0.0, sampling.uniform)[:, None]
         mean = tf.reduce_mean(weights, axis=-1, keepdims=True)
         weights = (1.0 - share) * weights + share * mean
     sampled, total = _invert(weights, noise)
-    best = tf.argmax(logits, axis=-1, output_type=tf.int32)
-    ids = tf.where(greedy, best, sampled)
+    ids = tf.cond(
+        tf.reduce_any(greedy),
+        lambda: tf.where(
+            greedy, tf.argmax(logits, -1, output_type=tf.int32), sampled
+        ),
+        lambda: sampled,
+    )
     chosen = tf.gather(weights, ids, batch_dims=1)
     return ids, tf.math.log(chosen) - tf.math.log(total)
 
@@ -159,15 +167,30 @@ def truncate(logits: tf.Tensor, sampling: Sampling) -> tf.Tensor:
     return tf.where(logits >= threshold[:, None], logits, float("-inf"))
 
 
+def _heated(logits: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+    """Logits over temperatures, the best of each row at 0."""
+    logits -= tf.reduce_max(logits, axis=-1, keepdims=True)
+    return logits / temperature[:, None]
+
+
 def _invert(weights: tf.Tensor, noise: tf.Tensor):
     """Tokens int32 `[B]` drawn with `weights` `[B, V]`, and their total."""
-    rows, size = tf.unstack(tf.shape(weights))
-    weights = tf.pad(weights, [[0, 0], [0, -size % _BLOCK]])
-    blocks = tf.reshape(weights, [rows, -1, _BLOCK])
+    rows = tf.shape(weights)[0]
+    width = _block(weights.shape[1])
+    if weights.shape[1] is None or weights.shape[1] % width:
+        missing = -tf.shape(weights)[1] % width
+        weights = tf.pad(weights, [[0, 0], [0, missing]])
+    blocks = tf.reshape(weights, [rows, -1, width])
     block, total = _first_above(tf.reduce_sum(blocks, axis=-1), noise[:, 0])
     inside = tf.gather(blocks, block, batch_dims=1)
     token, _ = _first_above(inside, noise[:, 1])
-    return block * _BLOCK + token, total
+    return block * width + token, total
+
+
+def _block(size: int | None) -> int:
+    """How many tokens to sum at a time: a divisor of `size` if one is fit."""
+    fit = [n for n in range(64, 4097) if size and size % n == 0]
+    return min(fit, key=lambda n: abs(math.log(n / _BLOCK)), default=_BLOCK)
 
 
 def _first_above(weights: tf.Tensor, noise: tf.Tensor):

@@ -21,17 +21,19 @@ class Gpt2:
         """The weights as every step wants them."""
         backbone = self.backbone
         return {
-            "positions": tf.cast(
-                backbone.position_embedding.position_embeddings,
-                backbone.compute_dtype,
+            "tokens": tf.convert_to_tensor(backbone.token_embedding.embeddings),
+            "positions": tf.convert_to_tensor(
+                backbone.position_embedding.position_embeddings
             ),
             "layers": [_prepare(x) for x in backbone.transformer_layers],
         }
 
     def embed(self, token_ids: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """Ids `[N]` at positions `[N]` -> `[N, H]`."""
-        tokens = self.backbone.token_embedding(token_ids)
-        return tokens + tf.gather(self.weights["positions"], positions)
+        dtype = self.backbone.compute_dtype
+        tokens = tf.gather(self.weights["tokens"], token_ids)
+        places = tf.gather(self.weights["positions"], positions)
+        return tf.cast(tokens, dtype) + tf.cast(places, dtype)
 
     def project(self, index: int, x: tf.Tensor, positions: tf.Tensor):
         """Queries, keys and values of a layer, each `[N, heads, size]`."""

@@ -20,11 +20,16 @@ class Llama:
     def prepare(self) -> dict:
         """The weights as every step wants them."""
         layers = self.backbone.transformer_layers
-        return {"layers": [_prepare(layer) for layer in layers]}
+        tokens = self.backbone.token_embedding.embeddings
+        return {
+            "tokens": tf.convert_to_tensor(tokens),
+            "layers": [_prepare(layer) for layer in layers],
+        }
 
     def embed(self, token_ids: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """Ids `[N]` -> `[N, H]`; positions enter with the keys."""
-        return self.backbone.token_embedding(token_ids)
+        tokens = tf.gather(self.weights["tokens"], token_ids)
+        return tf.cast(tokens, self.backbone.compute_dtype)
 
     def project(self, index: int, x: tf.Tensor, positions: tf.Tensor):
         """Queries, keys and values of a layer, each `[N, heads, size]`."""
