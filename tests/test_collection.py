@@ -67,3 +67,18 @@ def test_answers_are_cut_to_the_longest_and_hold_what_was_chosen(collect):
             rollout.mask[row], np.arange(lengths.max()) < length
         )
     assert (rollout.log_probs[rollout.mask] <= 0).all()
+
+
+def test_prompts_beyond_the_slots_wait_and_get_the_same_answers(policy):
+    def answers(slots):
+        policy.slots = slots
+        try:
+            collector = Collector(policy, None, seed=7)
+            return collector(*policy.encode(PROMPTS), 2)
+        finally:
+            del policy.slots
+
+    few, all_at_once = answers(3), answers(None)
+    np.testing.assert_array_equal(few.actions, all_at_once.actions)
+    np.testing.assert_array_equal(few.mask, all_at_once.mask)
+    np.testing.assert_allclose(few.log_probs, all_at_once.log_probs, atol=1e-5)

@@ -47,9 +47,12 @@ def answering(policy, decoder=None, waits=True):
             slots if waits else None,
         )
 
-    return lambda slots: tf.nest.map_structure(
-        lambda x: x.numpy(), run(tf.constant(slots))
-    )
+    def answers(slots):
+        found = run(tf.constant(slots))
+        assert run.experimental_get_tracing_count() == 1
+        return tf.nest.map_structure(lambda x: x.numpy(), found)
+
+    return answers
 
 
 def assert_same(one, other):

@@ -1,3 +1,4 @@
+import keras
 import keras_hub
 import numpy as np
 import pytest
@@ -37,6 +38,21 @@ def test_what_was_sampled_is_what_is_scored(policy):
     rollout = tiny.sample(policy, PROMPTS, seed=1)
     assert rollout.mask.sum() > 2 * len(PROMPTS)
     assert_scored_alike(policy, rollout)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16"])
+def test_half_precision_scores_what_it_sampled_but_for_rounding(dtype):
+    """A product's sums may come in another order, and a state's last bit is
+    2**-8 of it: the bound is some of them, in nats and in units of value."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        policy = tiny.policy("gpt2")
+    finally:
+        keras.config.set_dtype_policy(before)
+    rollout = tiny.sample(policy, PROMPTS * 4, seed=1)
+    assert rollout.log_probs.dtype == rollout.values.dtype == np.float32
+    assert_scored_alike(policy, rollout, tolerance=0.1)
 
 
 def test_a_row_alone_is_the_row_in_a_batch(policy):
