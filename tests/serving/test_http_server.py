@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import http.client
 import socket
 import threading
@@ -40,6 +41,7 @@ ROUTES = [
 def server():
     limits = Limits(
         body_bytes=1000,
+        all_bytes=2500,
         header_bytes=4096,
         header_seconds=0.2,
         body_seconds=0.2,
@@ -111,6 +113,21 @@ def test_a_chunked_body_is_counted_too(server):
             connection.sendall(b"190\r\n" + b"a" * 400 + b"\r\n")
         assert everything(connection).startswith(b"HTTP/1.1 413")
     assert works(server)
+
+
+def test_all_bodies_together_are_counted_while_they_are_there(server):
+    head = b"POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        begun = [stack.enter_context(opened(server)) for _ in range(3)]
+        for connection in begun:
+            connection.sendall(head + b"a" * 900)
+        answers = [everything(connection) for connection in begun]
+    refused = [answer for answer in answers if answer]
+    assert len(refused) == 1
+    assert refused[0].startswith(b"HTTP/1.1 503")
+    assert refused[0].endswith(b'{"error":"Too many bytes are on their way"}')
+    for _ in range(3):
+        assert ask(server, "POST", "/length", b"a" * 1000) == (200, b"1000")
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,9 @@ def test_no_page_unless_enabled(tmp_path):
         client = Client(server.http_port)
         assert client.ask("GET", "/counts") == (404, b"")
         client.close()
+    config.write_text("prometheus_config { enable: true path: 'counts' }")
+    with pytest.raises(TokenRLError, match='must begin with "/"'):
+        Server(flags)
     config.write_text("prometheus_config { enabled: true }")
     with pytest.raises(TokenRLError, match="no text-format MonitoringConfig"):
         Server(flags)

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
 
+from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import metrics, schema
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.http_server import HttpServer, Limits
@@ -53,7 +54,13 @@ def _monitoring(flags: Flags) -> list[BaseRoute]:
     async def show(request: Request) -> PlainTextResponse:
         return PlainTextResponse(metrics.page())
 
-    return [Route(config.path or _METRICS, show)] if config.enable else []
+    path = config.path or _METRICS
+    if not path.startswith("/"):
+        raise TokenRLError(
+            f'Correct "{flags.monitoring_config_file}": the path "{path}" must '
+            'begin with "/".'
+        )
+    return [Route(path, show)] if config.enable else []
 
 
 def _rest(flags: Flags, repository: Repository) -> Route:

@@ -31,6 +31,7 @@ class Limits:
 
     Attributes:
         body_bytes: the longest body of a request; a longer one answers 413.
+        all_bytes: bodies of all requests at one time; one more answers 503.
         header_bytes: the longest request line with its headers; 400.
         header_seconds: until a connection, or a request begun on it, has sent
             its headers; then it is closed.
@@ -41,6 +42,7 @@ class Limits:
     """
 
     body_bytes: int = 64 * 2**20
+    all_bytes: int = 2**30
     header_bytes: int = 64 * 2**10
     header_seconds: float = 10.0
     body_seconds: float = 60.0
@@ -200,30 +202,39 @@ class _LimitedProtocol(H11Protocol):
 
 
 class _LimitedBody:
-    """Refuses bodies that are too long, whoever reads them."""
+    """Refuses bodies that are too long, or too many, whoever reads them."""
 
-    def __init__(self, app: ASGIApp, longest: int):
+    def __init__(self, app: ASGIApp, limits: Limits):
         self._app = app
-        self._longest = longest
+        self._limits = limits
+        self._held = 0  # bytes, of all requests
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        left = self._longest
+        size = 0
 
         async def limited() -> Message:
-            nonlocal left
+            nonlocal size
             message = await receive()
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise HTTPException(
-                    413,
-                    f"The body is longer than {self._longest} bytes",
-                    {"Connection": "close"},
-                )
+            more = len(message.get("body", b""))
+            size += more
+            self._held += more
+            self._check(size)
             return message
 
-        await self._app(scope, limited, send)
+        try:
+            await self._app(scope, limited, send)
+        finally:
+            self._held -= size
+
+    def _check(self, size: int) -> None:
+        close = {"Connection": "close"}
+        if size > self._limits.body_bytes:
+            text = f"The body is longer than {self._limits.body_bytes} bytes"
+            raise HTTPException(413, text, close)
+        if self._held > self._limits.all_bytes:
+            raise HTTPException(503, "Too many bytes are on their way", close)
 
 
 def _configuration(
@@ -231,7 +242,7 @@ def _configuration(
 ) -> uvicorn.Config:
     application = Starlette(
         routes=routes,
-        middleware=[Middleware(_LimitedBody, longest=limits.body_bytes)],
+        middleware=[Middleware(_LimitedBody, limits=limits)],
         exception_handlers={
             HTTPException: _error,
             ClientDisconnect: _nobody,

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -425,6 +427,30 @@ def test_what_a_stranger_sends_harms_nobody(server, client):
     name = "..%2f..%2fetc%2fpasswd%00%ff"
     assert client.post(f"{name}:predict", {"instances": [1]})[0] == 404
     assert client.post("half:predict", {"instances": [[1]]})[0] == 200
+
+
+def test_a_client_that_goes_away_ends_its_run(tmp_path):
+    flags = Flags(
+        model_base_path=str(served.put(tmp_path, 1)),
+        port=0,
+        rest_api_port=-1,
+        rest_api_timeout_in_ms=0,
+    )
+    with Server(flags) as server:
+        (version,) = server._repository.versions("default")
+        body = b'{"signature_name": "spin", "inputs": [2147483647]}'
+        head = b"POST /v1/models/default:predict HTTP/1.1\r\nHost: a\r\n"
+        length = b"Content-Length: %d\r\n\r\n" % len(body)
+        with socket.create_connection(
+            ("127.0.0.1", server.http_port), SECONDS
+        ) as connection:
+            connection.sendall(head + length + body)
+            while not version.users:
+                threading.Event().wait(0.001)
+        deadline = time.monotonic() + SECONDS
+        while version.users and time.monotonic() < deadline:
+            threading.Event().wait(0.001)
+        assert not version.users
 
 
 def test_scripts_of_other_sites_may_read_if_told_so(client, tmp_path):

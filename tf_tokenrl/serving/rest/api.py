@@ -30,7 +30,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
 from tf_tokenrl.serving import metrics
-from tf_tokenrl.serving.call import Call
+from tf_tokenrl.serving.call import Call, Cancellation
 from tf_tokenrl.serving.classify import classify
 from tf_tokenrl.serving.model_metadata import get_model_metadata
 from tf_tokenrl.serving.model_status import get_model_status
@@ -108,7 +108,7 @@ class Rest:
         cors: bool = False,
     ):
         self._repository = repository
-        self._timeout_in_ms = timeout_in_ms
+        self._timeout_in_ms = max(timeout_in_ms, 0)
         self._cors = cors
         self._threads = futures.ThreadPoolExecutor(
             threads, thread_name_prefix="rest"
@@ -120,14 +120,17 @@ class Rest:
         request = Request(scope, receive)
         path = scope["raw_path"].decode("latin-1")
         body = await request.body()
-        code, text = await asyncio.get_running_loop().run_in_executor(
+        cancellation = Cancellation()
+        work = asyncio.get_running_loop().run_in_executor(
             self._threads,
             self._timed,
             request.method,
             path,
             body,
+            Call(self._timeout_in_ms, cancellation),
             time.monotonic(),
         )
+        code, text = await _unless_gone(work, receive, cancellation)
         response = Response(
             text.encode(errors="surrogateescape"),
             code,
@@ -160,13 +163,14 @@ class Rest:
             return _CODES.get(error.code, 500), f'{{ "error": {text} }}'
 
     def _timed(
-        self, method: str, path: str, body: bytes, arrived: float
+        self, method: str, path: str, body: bytes, call: Call, arrived: float
     ) -> tuple[int, str]:
-        if not self._timeout_in_ms:
-            return self.answer(method, path, body, Call())
-        waited = int((time.monotonic() - arrived) * 1000)
-        left = max(self._timeout_in_ms - waited, 1)
-        return self.answer(method, path, body, Call(left))
+        """Answer in the time that is left."""
+        if call.timeout_in_ms > 0:
+            waited = int((time.monotonic() - arrived) * 1000)
+            left = max(call.timeout_in_ms - waited, 1)
+            call = dataclasses.replace(call, timeout_in_ms=left)
+        return self.answer(method, path, body, call)
 
     def _answer(
         self,
@@ -245,6 +249,18 @@ class Rest:
             f'{{\n"model_spec":{_json(response.model_spec)},\n'
             f'"metadata": {{"signature_def": {_json(signatures)}}}\n}}\n'
         )
+
+
+async def _unless_gone(
+    work: asyncio.Future, receive: Receive, cancellation: Cancellation
+):
+    """The outcome of `work`, which is ended early if the client goes away."""
+    gone = asyncio.ensure_future(receive())  # after the body, that it has gone
+    await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+    if gone.done():
+        await asyncio.to_thread(cancellation.cancel)
+    gone.cancel()
+    return await work
 
 
 def _target(method: str, path: str) -> _Target | None:
