@@ -64,16 +64,11 @@ class Task:
         ]
 
     def begin(self, run: "Run") -> bool:
-        """Join a run; False if nobody waits any more, or it is too late."""
-        left = self.milliseconds_left
+        """Join a run; False if nobody waits any more."""
         with self._lock:
-            if self._done.is_set():
-                return False
-            if left is None or left > 0:
+            if not self._done.is_set():
                 self._run = run
-                return True
-        self.fail(too_late())
-        return False
+            return self._run is run
 
     def finish(self, values: Values) -> None:
         """Hand over the rows."""
@@ -114,7 +109,12 @@ class Task:
         if self._done.wait(None if left is None else max(left, 0) / 1000):
             return
         if self._run is None:
-            self._leave(too_late())
+            self._leave(
+                StatusError(
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    "Run() timeout exceeded while waiting in batching queue",
+                )
+            )
         else:
             self._leave(
                 StatusError(
@@ -162,11 +162,3 @@ class Run:
             nobody = self._waiting == 0
         if nobody:
             self.cancellation.cancel()
-
-
-def too_late() -> StatusError:
-    """What a task hears whose time passed in the queue."""
-    return StatusError(
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-        "Run() timeout exceeded while waiting in batching queue",
-    )
