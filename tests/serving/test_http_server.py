@@ -43,10 +43,10 @@ def server():
         body_bytes=1000,
         all_bytes=2500,
         header_bytes=4096,
-        header_seconds=0.2,
-        body_seconds=0.2,
+        header_seconds=0.5,
+        body_seconds=0.5,
         idle_seconds=1,
-        stall_seconds=0.2,
+        stall_seconds=0.5,
         connections=5,
     )
     running = HttpServer(ROUTES, "127.0.0.1", 0, limits)
