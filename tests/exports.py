@@ -83,14 +83,20 @@ def byte_pair_policy():
     return made
 
 
-def graph(folder):
-    """The graph of a SavedModel and its ops."""
+def nodes(folder):
+    """The graph of a SavedModel, and all nodes of its functions."""
     content = (folder / "saved_model.pb").read_bytes()
     found = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0]
-    nodes = [*found.graph_def.node]
+    every = [*found.graph_def.node]
     for function in found.graph_def.library.function:
-        nodes += function.node_def
-    return found, {node.op for node in nodes}
+        every += function.node_def
+    return found, every
+
+
+def graph(folder):
+    """The graph of a SavedModel and its ops."""
+    found, every = nodes(folder)
+    return found, {node.op for node in every}
 
 
 def generate(folder, prompts, **options):

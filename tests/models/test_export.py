@@ -4,7 +4,7 @@ import os
 import pytest
 import tensorflow as tf
 
-from tests import tiny
+from tests import exports, tiny
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.models import scratch
 from tf_tokenrl.models.export import next_version
@@ -28,6 +28,9 @@ def test_weights_take_no_more_disk_than_they_must(policy, exported):
     needed = 4 * policy.count_params()
     assert needed > 1e6
     assert needed < size < 1.05 * needed
+    _, graph = exports.nodes(exported)
+    constants = [node.attr["value"].tensor for node in graph]
+    assert sum(len(c.tensor_content) for c in constants) < 0.05 * needed
 
 
 def test_the_policy_still_works_after_an_export(policy, exported):

@@ -22,6 +22,19 @@ from tf_tokenrl.flow import Rollout
 from tf_tokenrl.models import byte_pair, model_card, warmup
 from tf_tokenrl.models.sampling import Sampling
 
+
+def _rows(dtype: tf.DType, name: str) -> tf.TensorSpec:
+    return tf.TensorSpec([None], dtype, name)
+
+
+PROMPTS = (
+    _rows(tf.string, "prompt"),
+    _rows(tf.int64, "seed"),
+    _rows(tf.float32, "temperature"),
+    _rows(tf.int32, "max_new_tokens"),
+    _rows(tf.int32, "top_k"),
+    _rows(tf.float32, "top_p"),
+)
 _FORBIDDEN = ("Xla", "PyFunc", "EagerPyFunc", "NumpyFunction")
 
 
@@ -37,20 +50,9 @@ class ServedPolicy(tf.Module):
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Both signatures, traced."""
-
-        def rows(dtype, name):
-            return tf.TensorSpec([None], dtype, name)
-
-        generate = tf.function(self.generate).get_concrete_function(
-            rows(tf.string, "prompt"),
-            rows(tf.int64, "seed"),
-            rows(tf.float32, "temperature"),
-            rows(tf.int32, "max_new_tokens"),
-            rows(tf.int32, "top_k"),
-            rows(tf.float32, "top_p"),
-        )
+        generate = tf.function(self.generate).get_concrete_function(*PROMPTS)
         score = tf.function(self.score).get_concrete_function(
-            rows(tf.string, "prompt"), rows(tf.string, "answer")
+            _rows(tf.string, "prompt"), _rows(tf.string, "answer")
         )
         return {"serving_default": generate, "score": score}
 

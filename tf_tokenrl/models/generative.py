@@ -11,10 +11,10 @@ import tensorflow as tf
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Rollout
 from tf_tokenrl.models.answering import decode
-from tf_tokenrl.models.export import ServedPolicy
 from tf_tokenrl.models.given import Given, join_given, place_after
 from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.models.sampling import Sampling
+from tf_tokenrl.models.streaming import ServedStream
 from tf_tokenrl.models.text import TextCodec
 
 
@@ -160,7 +160,7 @@ class GenerativePolicy(Policy):
 
     def served(self) -> tf.Module:
         """See `Policy.served`."""
-        return ServedPolicy(self)
+        return ServedStream(self)
 
     def get_config(self):
         config = super().get_config()

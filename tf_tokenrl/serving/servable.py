@@ -75,6 +75,11 @@ class Servable:
         """
         return self._interruption.run(feeds, fetches, call)
 
+    @property
+    def alone(self) -> "Servable":
+        """What runs a request without waiting for others: itself."""
+        return self
+
     def close(self) -> None:
         """Cancel what still runs and give the memory back."""
         self._session.close()

@@ -29,7 +29,11 @@ def generator(load, tmp_path_factory):
 
 @pytest.fixture(scope="package")
 def streaming_server(tmp_path_factory):
-    """A server of two slots, with a model that streams and one that cannot."""
+    """A server of two slots, with a model that streams and one that cannot.
+
+    It also batches, and what streams must keep clear of that: a batch of more
+    than one row would be refused.
+    """
     folder = tmp_path_factory.mktemp("streaming")
     spelled.put(folder / "speller", 7)
     spelled.put(folder / "mute", 1, streams=False)
@@ -40,8 +44,12 @@ def streaming_server(tmp_path_factory):
     )
     config = folder / "models.config"
     config.write_text(f"model_config_list {{ {blocks} }}")
+    batching = folder / "batching.config"
+    batching.write_text("max_batch_size { value: 1 }")
     flags = Flags(
         model_config_file=str(config),
+        enable_batching=True,
+        batching_parameters_file=str(batching),
         port=0,
         rest_api_port=-1,
         file_system_poll_wait_seconds=0,

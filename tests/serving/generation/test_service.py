@@ -1,6 +1,7 @@
 """Over the wire, with the client's own messages."""
 
 import threading
+from concurrent import futures
 
 import grpc
 import pytest
@@ -87,6 +88,16 @@ def test_what_goes_wrong_is_said(stream, options, code, details):
     assert details in caught.value.details()
 
 
+def test_a_message_that_is_none(streaming_server):
+    address = f"127.0.0.1:{streaming_server.port}"
+    with grpc.insecure_channel(address) as channel:
+        method = channel.unary_stream("/tf_tokenrl.v1.Generation/Stream")
+        with pytest.raises(grpc.RpcError) as caught:
+            list(method(b"\x0a\xff", timeout=SECONDS))
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert caught.value.details().endswith(".StreamRequest.")
+
+
 def test_a_client_that_goes_away_frees_its_slot(stream, slots_in_use):
     """The server has two slots."""
     calls = [stream(b"a", max_new_tokens=ENDLESS) for _ in range(2)]
@@ -96,11 +107,15 @@ def test_a_client_that_goes_away_frees_its_slot(stream, slots_in_use):
     calls[0].cancel()
     assert text(stream(b"next")) == "next"
     calls[1].cancel()
+    wait(lambda: slots_in_use() == 0)
+
+
+def wait(true):
     for _ in range(SECONDS * 1000):
-        if not slots_in_use():
-            break
+        if true():
+            return
         threading.Event().wait(0.001)
-    assert slots_in_use() == 0
+    raise AssertionError("it never came true")
 
 
 def test_a_deadline_ends_an_answer(streaming_server, stream, slots_in_use):
@@ -127,3 +142,29 @@ def test_a_new_version_lets_the_old_one_finish(stream, swap, slots_in_use):
     assert {r.version for r in responses} == {7}
     told = text(responses)
     assert told == spelling(b"abc", len(told)).decode()
+
+
+@pytest.mark.slow
+def test_many_clients_while_versions_change(stream, swap, slots_in_use):
+    """No answer fails, none is another's, and no slot is lost."""
+    done = threading.Event()
+
+    def ask_on(name):
+        count = 0
+        while not done.is_set() or count < 5:
+            prompt = f"{name} {count} €"
+            responses = list(stream(prompt.encode(), seed=count))
+            assert text(responses) == prompt
+            assert len({response.version for response in responses}) == 1
+            count += 1
+        return count
+
+    with futures.ThreadPoolExecutor(24) as pool:
+        clients = [pool.submit(ask_on, name) for name in range(24)]
+        try:
+            for number in range(8, 13):
+                swap(number)
+        finally:
+            done.set()
+        assert min(client.result() for client in clients) >= 5
+    wait(lambda: slots_in_use() == 0)

@@ -81,6 +81,11 @@ class Batched:
             for name in fetches
         ]
 
+    @property
+    def alone(self) -> Servable:
+        """See `Servable.alone`."""
+        return self._servable
+
     def close(self) -> None:
         """See `Servable.close`."""
         for _, _, queue in self._queues:

@@ -90,7 +90,7 @@ class Generator:
                 "This model cannot stream: it has no signature "
                 f"{' and no '.join(sorted(missing))}.",
             )
-        self._servable = servable
+        self._servable = servable.alone  # batches are what a loop makes
         inputs = servable.signatures[ADVANCE].inputs
         self._state = sorted(set(inputs) - {_STEPS})
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent import futures
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
 from tf_tokenrl.client.protos import StreamRequest, StreamResponse
@@ -29,9 +29,9 @@ def service(
             from the requests of the stock server's API.
     """
 
-    def behaviour(request: Message, context: grpc.ServicerContext):
+    def behaviour(data: bytes, context: grpc.ServicerContext):
         try:
-            yield from stream(repository, loops, request, context)
+            yield from stream(repository, loops, _parsed(data), context)
         except StatusError as error:
             context.abort(error.code, error.truncated)
 
@@ -39,7 +39,6 @@ def service(
     behaviour.experimental_thread_pool = waiting  # type: ignore[attr-defined]
     handler = grpc.unary_stream_rpc_method_handler(
         behaviour,
-        request_deserializer=StreamRequest.FromString,
         response_serializer=lambda response: response.SerializeToString(),
     )
     return grpc.method_handlers_generic_handler(SERVICE, {"Stream": handler})
@@ -70,6 +69,16 @@ def stream(
             ticket.cancel()
         for piece in ticket:
             yield respond(piece, version.number)
+
+
+def _parsed(data: bytes) -> Message:
+    try:
+        return StreamRequest.FromString(data)
+    except DecodeError as error:
+        raise StatusError(
+            grpc.StatusCode.INTERNAL,
+            f"The message is no {StreamRequest.DESCRIPTOR.full_name}.",
+        ) from error
 
 
 def spec_of(request: Message) -> ModelSpec:

@@ -1,0 +1,128 @@
+"""Signatures by which a server streams: see `serving.generation.convention`.
+
+The state of the decode loop travels as one tensor per part. Beside it travel
+the ids written so far, so that each step can tell the whole text.
+"""
+
+import tensorflow as tf
+
+from tf_tokenrl.models import decoding
+from tf_tokenrl.models.export import PROMPTS, ServedPolicy
+from tf_tokenrl.models.sampling import Sampling, uniforms
+
+_IDS, _COUNT = "answer_ids", "answer_count"
+
+Tensors = dict[str, tf.Tensor]
+
+
+class ServedStream(ServedPolicy):
+    """The graphs of a `GenerativePolicy`.
+
+    Where rows can join others under way there are two signatures more:
+    `stream_begin` and `stream_advance`.
+    """
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """All of them, traced."""
+        stream = _Stream(self._policy())
+        begin = tf.function(stream.begin).get_concrete_function(*PROMPTS)
+        if not stream.joins:
+            return super().signatures()
+        state = {
+            name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name)
+            for name, tensor in begin.structured_outputs.items()
+            if name in stream.state_names
+        }
+        advance = tf.function(stream.advance).get_concrete_function(
+            steps=tf.TensorSpec([None], tf.int32, "steps"), **state
+        )
+        mine = {"stream_begin": begin, "stream_advance": advance}
+        return super().signatures() | mine
+
+
+class _Stream:
+    """The two graphs of a policy.
+
+    Each makes a decoder of its own: what a decoder prepares of the weights is
+    part of the graph in which it was made.
+    """
+
+    def __init__(self, policy):
+        self.policy = policy
+        self.state_names: set[str] = set()
+        self.joins = False
+
+    def begin(
+        self, prompt, seed, temperature, max_new_tokens, top_k, top_p
+    ) -> Tensors:
+        """Read prompts and draw the first token of each answer."""
+        policy, decoder = self.policy, self.policy.decoder()
+        self.joins = decoder.joins
+        ids, lengths, truncated = policy.text.prompt_graph(prompt)
+        capacity = policy.max_new_tokens
+        limit = tf.where(max_new_tokens > 0, max_new_tokens, capacity)
+        seeds = tf.stack([seed, tf.zeros_like(seed)], axis=1)
+        state, columns = decoding.begin(
+            decoder,
+            decoder.prefill(ids, lengths, capacity),
+            uniforms(seeds, capacity),
+            Sampling(temperature, top_k, top_p, limit),
+        )
+        self._like = tf.nest.map_structure(lambda x: None, state)
+        rows = tf.size(prompt)
+        answer = {
+            _IDS: tf.zeros([rows, capacity], tf.int32),
+            _COUNT: tf.zeros([rows], tf.int32),
+        }
+        told = self._told(state, answer, columns)
+        self.state_names = {*answer, *decoding.flatten(state)}
+        return told | {"prompt_tokens": lengths, "truncated": truncated}
+
+    def advance(self, steps, **tensors) -> Tensors:
+        """Draw at most `steps` more tokens of each answer."""
+        decoder = self.policy.decoder()
+        answer = {name: tensors.pop(name) for name in (_IDS, _COUNT)}
+        state = decoding.unflatten(self._like, tensors)
+        rows = tf.range(tf.size(steps))
+        state = decoding.keep(decoder, state, rows)  # drops old columns
+        state, columns = decoding.advance(decoder, state, tf.reduce_max(steps))
+        return self._told(state, answer, columns)
+
+    def _told(
+        self, state: decoding.State, answer: Tensors, columns: decoding.Columns
+    ) -> Tensors:
+        """The state after some columns, and what they say."""
+        counts = tf.reduce_sum(tf.cast(columns.mask, tf.int32), axis=1)
+        before = answer[_COUNT]
+        row, column = tf.unstack(tf.where(columns.mask), axis=1)
+        place = column + tf.cast(tf.gather(before, row), column.dtype)
+        ids = tf.tensor_scatter_nd_update(
+            answer[_IDS],
+            tf.stack([row, place], axis=1),
+            tf.boolean_mask(columns.actions, columns.mask),
+        )
+        last = tf.maximum(before + counts - 1, 0)
+        last = tf.gather(ids, last, batch_dims=1)
+        stopped = decoding.is_any(last, self.policy.stop_ids)
+        return {
+            **decoding.flatten(state),
+            _IDS: ids,
+            _COUNT: before + counts,
+            "texts": self._texts(ids, before, tf.shape(columns.actions)[1]),
+            "token_ids": columns.actions,
+            "log_probs": columns.log_probs,
+            "values": columns.values,
+            "counts": counts,
+            "ended": ~state.alive,
+            "stopped": ~state.alive & stopped,
+        }
+
+    def _texts(self, ids, before, steps) -> tf.Tensor:
+        """The answers after each of some steps: string `[B, K]`."""
+        rows, capacity = tf.unstack(tf.shape(ids))
+        lengths = before[:, None] + tf.range(1, steps + 1)[None]
+        mask = tf.sequence_mask(tf.minimum(lengths, capacity), capacity)
+        repeated = tf.repeat(ids, steps, axis=0)
+        mask = tf.reshape(mask, [rows * steps, capacity])
+        texts = self.policy.text.text_graph(repeated, mask)
+        return tf.reshape(texts, [rows, steps])
