@@ -26,6 +26,7 @@ def pytest_configure(config):
         "ignore:Gradients do not exist for variables:UserWarning",
         "ignore:`shuffle=True` was passed:UserWarning",
         "ignore:unclosed file:ResourceWarning:keras_hub",
+        "ignore:The distutils package is deprecated:DeprecationWarning",
     ):
         config.addinivalue_line("filterwarnings", text)
     # A shell starts what it runs in the background with Ctrl-C ignored.

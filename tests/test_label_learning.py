@@ -1,4 +1,4 @@
-"""The same trainer, algorithms and rewards teach tags as they teach text."""
+"""The same trainer, algorithms and rewards teach labels as they teach text."""
 
 import keras
 import numpy as np
@@ -22,8 +22,13 @@ TEXTS = [
 TAG_OF = {"name": "B-X", "file": "B-X", "given": "I-X"}
 
 
-def examples():
-    """Tags that a word decides."""
+LABEL_OF = {"the": "B-X", "open": "I-X", "a": "B-X"}
+
+
+def examples(unit="word"):
+    """Tags that a word decides, or a label that the first word decides."""
+    if unit == "text":
+        return [Example(t, (LABEL_OF.get(t.split()[0], "O"),)) for t in TEXTS]
     return [
         Example(t, (" ".join(TAG_OF.get(w, "O") for w in t.split()),))
         for t in TEXTS
@@ -32,7 +37,8 @@ def examples():
 
 def accuracy(policy):
     metrics = {"accuracy": rewards.get("token_accuracy")}
-    return evaluation.evaluate(policy, examples(), metrics)["accuracy"].mean
+    data = examples(policy.unit)
+    return evaluation.evaluate(policy, data, metrics)["accuracy"].mean
 
 
 def learn(seed=0, steps=60):

@@ -5,8 +5,9 @@ import pytest
 from tf_agents.environments import utils
 
 from tests import tiny, toy
+from tf_tokenrl import rewards
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.flow import Rollout
+from tf_tokenrl.flow import Example, Rollout
 from tf_tokenrl.q_learning.environment import TokenEnvironment
 from tf_tokenrl.rewards import parse
 
@@ -157,3 +158,37 @@ def test_rewards_of_what_is_not_known_are_refused(policy, reward):
 def test_without_examples_there_is_nothing_to_ask(policy):
     with pytest.raises(TokenRLError, match="no examples"):
         TokenEnvironment(policy.text, [], toy.Count())
+
+
+@pytest.fixture(scope="module", params=["word", "text"])
+def labels(request):
+    return tiny.shared_label_policy(unit=request.param)
+
+
+def labelling(policy, prompts):
+    tag = rewards.get("token_accuracy", rate=False)
+    right = [Example(p, (" ".join("O" * len(p.split())),)) for p in prompts]
+    return TokenEnvironment(policy.text, right, tag)
+
+
+def test_labels_are_actions_and_the_last_one_ends(labels):
+    prompts = [example.prompt for example in toy.EXAMPLES]
+    utils.validate_py_environment(labelling(labels, prompts), episodes=5)
+    environment = labelling(labels, prompts)
+    assert environment.action_spec().maximum == len(tiny.TAGS) - 1
+    lengths = []
+    for _ in prompts:
+        steps = [environment.reset()]
+        while not steps[-1].is_last():
+            steps.append(environment.step(np.int32(2)))  # "O"
+        lengths.append(len(steps) - 1)
+        assert steps[1].reward == 1 and steps[-1].discount == 0
+    words = [len(p.split()) for p in prompts]
+    expected = words if labels.unit == "word" else [1] * len(words)
+    assert sorted(lengths) == sorted(expected)
+
+
+def test_a_text_without_words_has_nothing_to_label():
+    policy = tiny.shared_label_policy(unit="word")
+    with pytest.raises(TokenRLError, match="no word to label"):
+        labelling(policy, [" "]).reset()

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import tiny, toy
+from tests import test_label_learning, tiny, toy
 from tests.q_learning.seen import observations
-from tf_tokenrl import evaluation
+from tf_tokenrl import evaluation, rewards
 from tf_tokenrl.q_learning.dqn import Dqn
 from tf_tokenrl.q_learning.q_values import q_values
 from tf_tokenrl.q_learning.trainer import QTrainer
@@ -87,3 +87,21 @@ def test_the_exported_policy_is_the_trained_network(learned, tmp_path):
         log_probs = tf.nn.log_softmax(q).numpy().max(-1)
         found = answers["log_probs"].numpy()[here, t]
         np.testing.assert_allclose(found, log_probs, atol=1e-4)
+
+
+@pytest.mark.parametrize("unit", ["word", "text"])
+def test_labels_are_learned(unit):
+    """One label after the other; what one earns says nothing of the next."""
+    examples = test_label_learning.examples(unit)
+    policy = tiny.label_policy(unit=unit, rough=False)
+    reward = rewards.get("token_accuracy", rate=False)
+    trainer = QTrainer(
+        policy,
+        reward,
+        Dqn(discount=0.0, epsilon=Linear(1.0, 0.05, steps=30)),
+        keras.optimizers.Adam(1e-2, epsilon=1e-5),
+    )
+    trainer.fit(examples, 60, batch_size=8)
+    found = trainer.evaluate(examples, {"right": reward})["right"].mean
+    best = np.mean([len(e.reference.split()) for e in examples])
+    assert found >= 0.95 * best

@@ -61,3 +61,24 @@ def test_the_end_of_an_answer_has_finite_values(made, q):
     seen = observations(made, rollout, 0)
     seen[:, made.max_prompt_tokens :] = 5
     assert np.isfinite(q(seen)).all()
+
+
+@pytest.mark.parametrize("unit", ["word", "text"])
+def test_labels_have_values_too(unit):
+    """Q of the next word's labels is the policy's own of that word."""
+    policy = tiny.shared_label_policy(unit=unit)
+    rollout = tiny.sample(policy, PROMPTS)
+    scores = policy.score(rollout)
+    for t in range(rollout.mask.shape[1]):
+        here = rollout.mask[:, t]
+        worth = q_values(policy, observations(policy, rollout, t))
+        assert worth.shape[1] == len(policy.labels)
+        values = scores.values.numpy()[here, t]
+        np.testing.assert_allclose(
+            worth.numpy().max(-1)[here], values, atol=1e-5
+        )
+        found = tf.nn.log_softmax(worth).numpy()[here]
+        chosen = np.take_along_axis(found, rollout.actions[here, t, None], 1)
+        np.testing.assert_allclose(
+            chosen[:, 0], scores.log_probs.numpy()[here, t], atol=1e-5
+        )

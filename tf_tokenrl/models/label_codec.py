@@ -66,6 +66,20 @@ class LabelCodec(TextCodec):
         byte_pair = keras_hub.tokenizers.BytePairTokenizer
         self._before = " " if isinstance(tokenizer, byte_pair) else ""
 
+    @property
+    def action_count(self) -> int:
+        """See `TextCodec`: the labels."""
+        return len(self.labels)
+
+    @property
+    def largest_prompt_id(self) -> int:
+        """See `TextCodec`."""
+        return _TOKEN * self.tokenizer.vocabulary_size() - 1
+
+    def answer_limits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """See `TextCodec`: as many as there are places for a label."""
+        return ((ids % _CASE == 1) & mask).sum(-1)
+
     # In the graph.
 
     def _tokens(self, texts: tf.Tensor) -> tf.RaggedTensor:

@@ -33,6 +33,20 @@ class TextCodec(tf.Module):
         self.prompt_start_id = prompt_start_id
         self.answer_start_id = answer_start_id
 
+    @property
+    def action_count(self) -> int:
+        """How many actions there are to choose from."""
+        return self.tokenizer.vocabulary_size()
+
+    @property
+    def largest_prompt_id(self) -> int:
+        """No id of an encoded prompt is larger."""
+        return self.tokenizer.vocabulary_size() - 1
+
+    def answer_limits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """The most actions for each encoded prompt `[B, P]`: int `[B]`."""
+        return np.full(len(ids), self.max_new_tokens)
+
     # In the graph.
 
     def prompt_graph(self, prompts: tf.Tensor):

@@ -20,12 +20,12 @@ from tf_tokenrl.rewards.perplexity import Perplexity
 
 
 class TokenEnvironment(PyEnvironment):
-    """One episode is one answer, one step is one token.
+    """One episode is one answer, one step is one token or one label.
 
     The observation is int32 `[P + T]`: P slots for the prompt's tokens, then
     T for the answer's so far, -1 where a slot is empty. The action is the
-    next token's id. With R the sum of what `reward` gives an answer's tokens,
-    step t (counted from 1) earns
+    next token's id, or the number of the next word's label. With R the sum of
+    what `reward` gives an answer's tokens, step t (counted from 1) earns
 
         r_t = R(answer up to t) - R(answer up to t - 1),    R(nothing) = 0
 
@@ -35,8 +35,8 @@ class TokenEnvironment(PyEnvironment):
     may depend on later tokens. For rewards that do not look ahead both are
     the same. With `dense=False` the last step earns R and the others 0.
 
-    An episode ends with a stop token or with its T-th token, and both are
-    terminal: their discount is 0.
+    An episode ends with a stop token, with its T-th token, or with the label
+    of the last word, and all are terminal: their discount is 0.
 
     Args:
         text: tokenises and knows the limits and stop tokens; `policy.text`.
@@ -52,8 +52,8 @@ class TokenEnvironment(PyEnvironment):
             reward, before its weight.
 
     Raises:
-        TokenRLError: there are no examples, a prompt is too long, or a reward
-            cannot be used.
+        TokenRLError: there are no examples, a prompt is too long or has no
+            word to label, or a reward cannot be used.
 
     Source: Ng, Harada and Russell (1999), "Policy Invariance under Reward
     Transformations": with a discount of 1 the best answers are the same,
@@ -85,6 +85,7 @@ class TokenEnvironment(PyEnvironment):
         self.dense = dense
         prompts = [example.prompt for example in examples]
         self._prompt_ids, self._prompt_mask = text.encode_prompts(prompts)
+        self._limits = text.answer_limits(self._prompt_ids, self._prompt_mask)
         self._order = _endless_order(len(examples), seed)
         self._row = 0
         self._answer: list[int] = []
@@ -93,26 +94,32 @@ class TokenEnvironment(PyEnvironment):
 
     def observation_spec(self) -> BoundedArraySpec:
         width = self.text.max_prompt_tokens + self.text.max_new_tokens
-        return BoundedArraySpec(
-            (width,), np.int32, EMPTY, self._largest_id, "tokens"
-        )
+        largest = max(self.text.largest_prompt_id, self._largest_action)
+        return BoundedArraySpec((width,), np.int32, EMPTY, largest, "tokens")
 
     def action_spec(self) -> BoundedArraySpec:
-        return BoundedArraySpec((), np.int32, 0, self._largest_id, "next_token")
+        return BoundedArraySpec(
+            (), np.int32, 0, self._largest_action, "next_token"
+        )
 
     @property
-    def _largest_id(self) -> int:
-        return self.text.tokenizer.vocabulary_size() - 1
+    def _largest_action(self) -> int:
+        return self.text.action_count - 1
 
     def _reset(self):
         self._row, self._answer = next(self._order), []
+        if not self._limits[self._row]:
+            name = self.examples[self._row].key
+            raise TokenRLError(
+                f'Example "{name}" has no word to label: leave it out.'
+            )
         self._worth, self.earned = 0.0, {}
         return time_step.restart(self._observation())
 
     def _step(self, action):
         self._answer.append(int(action))
         stopped = self._answer[-1] in self.text.stop_ids
-        last = stopped or len(self._answer) == self.text.max_new_tokens
+        last = stopped or len(self._answer) == self._limits[self._row]
         reward = self._pay() if last or self.dense else 0.0
         if last:
             return time_step.termination(self._observation(), reward)

@@ -93,7 +93,7 @@ class QTrainer(Trainer):
         largest = self.algorithm.largest_vocabulary
         if self._actions > largest:
             raise TokenRLError(
-                f"The policy chooses among {self._actions} tokens, too many "
+                f"The policy chooses among {self._actions} actions, too many "
                 f"for Q-learning to try out (at most {largest}): prepare the "
                 "data with a smaller vocabulary, or raise it by "
                 f"dqn(largest_vocabulary={self._actions})."
