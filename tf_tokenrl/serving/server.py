@@ -1,5 +1,6 @@
 """The process: models loaded, port opened, signals obeyed."""
 
+import gc
 import logging
 import signal
 
@@ -144,6 +145,7 @@ def serve(flags: Flags) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Server(flags) as server:
+            gc.freeze()  # TensorFlow's objects stay: collect around them
             address = f"{flags.host}:{server.port}"
             print(f"Running gRPC ModelServer at {address} ...", flush=True)
             if server.http_port:
