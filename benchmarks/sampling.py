@@ -20,7 +20,8 @@ class Sampling(Work):
         stop: the probability that an answer ends after a token; 0 gives all
             of them `new` tokens. Lengths are drawn beforehand, the same for
             the peer, and each answer is ended at its own.
-        answers: how many wait to be given; 0 are as many as `batch`.
+        answers: how many are wanted; 0 are as many as `batch`. Where they are
+            more, the others wait until rows are done.
     """
 
     stop: float = 0.0
@@ -58,19 +59,13 @@ def measure(work: Sampling) -> dict:
 
 
 def _sampler(policy, prompts: list[str], lengths, work: Sampling):
-    """A call that answers all prompts, `work.batch` at a time."""
+    """A call that answers all prompts, `work.batch` of them at a time."""
     from tf_tokenrl.collection import Collector
 
+    policy.slots = work.batch
     collect = Collector(policy, None, seed=0)
-    ids, mask = policy.encode(prompts)
-
-    def sample():
-        for first in range(0, len(ids), work.batch):
-            rows = slice(first, first + work.batch)
-            limits = {"max_new_tokens": lengths[rows]}
-            collect(ids[rows], mask[rows], 0, limits)
-
-    return sample
+    encoded = policy.encode(prompts)
+    return lambda: collect(*encoded, 0, {"max_new_tokens": lengths})
 
 
 def main(arguments: Sequence[str] | None = None) -> dict:
