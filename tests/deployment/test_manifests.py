@@ -84,12 +84,12 @@ def test_ports_are_published_on_loopback_only():
             assert port.startswith("127.0.0.1:")
 
 
-def test_the_embedded_server_knows_every_flag(container, compose, caplog):
+def test_the_embedded_server_acts_on_every_flag(container, compose, caplog):
     assert container["args"] == compose["command"]
     flags = parse(container["args"])
     assert flags.model_config_file == "/config/models.config"
-    (warning,) = caplog.records
-    assert "--batching_parameters_file" in warning.getMessage()
+    assert flags.enable_batching
+    assert not caplog.records
 
 
 def test_the_files_in_the_flags_are_mounted(container, compose):
