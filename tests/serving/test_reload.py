@@ -161,6 +161,13 @@ def test_a_policy_and_a_label_for_an_older_version(one):
         "currently available for inference",
     )
     assert one.answers("one", label="stable") == 1
+    canary = both.replace(
+        "model_platform",
+        'version_labels { key: "canary" value: 2 } model_platform',
+    )
+    other = 'config { name: "two" base_path: "/m" model_platform: "caffe" }'
+    text = canary.replace("config {", f"{other} config {{", 1)
+    assert one.refusal(text)[1].endswith("unsupported platform caffe")
     request = with_version(ask(name="one", x=X), label="canary")
     assert failure(one.predict, request) == (
         INVALID,

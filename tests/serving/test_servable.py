@@ -57,7 +57,7 @@ def test_a_caller_that_has_gone_already_gets_nothing(half):
     gone = Cancellation()
     gone.cancel()
     with pytest.raises(StatusError) as caught:
-        run(half, "spin", Call(0, gone), count=np.int32([2**31 - 1]))
+        run(half, "spin", Call(20_000, gone), count=np.int32([2**31 - 1]))
     assert str(caught.value) == "CANCELLED: Cancelled"
 
 
