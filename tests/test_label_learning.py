@@ -62,6 +62,32 @@ def test_tags_are_learned_from_rewards_alone():
     assert abs(logs[0]["kl"]) < 1e-4 < logs[-1]["kl"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_labels_of_texts_are_learned_by_ppo(seed):
+    """With an entropy bonus, else the commonest label is all that is left.
+
+    A fresh encoder gives all texts nearly one state, so that the first thing
+    learned is the same for all of them: half of them have that label.
+    """
+    steps = 100
+    policy = tiny.label_policy(unit="text", seed=seed, rough=False)
+    rate = keras.optimizers.schedules.PolynomialDecay(5e-3, 2 * steps, 0.0)
+    trainer = Trainer(
+        policy,
+        reward=rewards.parse("token_accuracy(rate=False) - 0.01 * kl"),
+        algorithm=algorithms.parse(
+            "ppo(discount=0.0, epochs=2, "
+            "entropy_weight=linear(0.3, 0.0, steps=80))"
+        ),
+        optimizer=keras.optimizers.Adam(rate, epsilon=1e-5),
+        reference=policy.frozen_copy(),
+        seed=seed,
+    )
+    trainer.fit(examples("text"), steps, batch_size=32)
+    assert accuracy(policy) == 1.0
+
+
 def test_tags_are_learned_from_good_answers():
     policy = tiny.label_policy()
     data = examples()
