@@ -53,8 +53,7 @@ def apply(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
     if kernel.shape.rank == 2:
         y = tf.matmul(x, kernel)
     else:
-        y = tf.transpose(tf.matmul(x[None], kernel), [1, 0, 2])
-        y = tf.reshape(y, [-1, kernel.shape[0] * _PANEL])
+        y = _rows(tf.matmul(x[None], kernel))
     return tf.nn.bias_add(y, bias[0]) if bias else y
 
 
@@ -83,14 +82,30 @@ class Output:
         return found if cap is None else tf.tanh(found / cap) * cap
 
     def _kernel(self) -> tf.Tensor:
-        if self.layer.tie_weights:
-            kernel = tf.transpose(tf.cast(self.layer.embeddings, self.dtype))
-        else:
-            kernel = tf.cast(self.layer.reverse_embeddings, self.dtype)
-        if not _panels_pay():
-            return kernel
         missing = -self.layer.input_dim % _PANEL
-        return _in_panels(tf.pad(kernel, [[0, 0], [0, missing]]))
+        if not self.layer.tie_weights:
+            kernel = tf.cast(self.layer.reverse_embeddings, self.dtype)
+            if not _panels_pay():
+                return kernel
+            return _in_panels(tf.pad(kernel, [[0, 0], [0, missing]]))
+        rows = tf.cast(self.layer.embeddings, self.dtype)
+        if not _panels_pay():
+            return tf.transpose(rows)
+        rows = tf.pad(rows, [[0, missing], [0, 0]])
+        panels = tf.reshape(rows, [-1, _PANEL, rows.shape[1]])
+        return tf.transpose(panels, [0, 2, 1])
+
+
+def _rows(y: tf.Tensor) -> tf.Tensor:
+    """Products `[P, N, 64]` as `[N, 64 P]`.
+
+    They are moved as whole numbers: floats would be moved by oneDNN, which
+    takes several times as long for so few.
+    """
+    whole = tf.as_dtype(f"int{8 * y.dtype.size}")
+    width = y.shape[0] * y.shape[2]
+    moved = tf.transpose(tf.bitcast(y, whole), [1, 0, 2])
+    return tf.bitcast(tf.reshape(moved, [-1, width]), y.dtype)
 
 
 def _in_panels(kernel: tf.Tensor) -> tf.Tensor:
