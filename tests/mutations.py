@@ -48,9 +48,9 @@ MUTATIONS = (
     ),
     Mutation(
         "the temperature is forgotten when scoring",
-        "ops/categorical.py",
-        "scaled = (logits - highest) / temperature",
-        "scaled = logits - highest",
+        "models/output_layer.py",
+        "lambda *x: logits_of(*x) / temperature",
+        "logits_of",
         "tests/models/test_policy.py"
         "::test_sampling_and_scoring_share_the_temperature[0.5]",
     ),

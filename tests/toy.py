@@ -9,6 +9,7 @@ import keras
 
 from tests import tiny
 from tf_tokenrl import algorithms
+from tf_tokenrl.adam import Adam
 from tf_tokenrl.callbacks import CsvLog, EarlyStopping
 from tf_tokenrl.checkpoint import Checkpoint
 from tf_tokenrl.flow import Example
@@ -102,7 +103,7 @@ def trainer(
     settings.setdefault("reward", Count())
     if isinstance(algorithm, str):
         algorithm = algorithms.get(algorithm, **(options or {}))
-    adam = keras.optimizers.Adam(learning_rate, epsilon=1e-5)
+    adam = Adam(learning_rate, epsilon=1e-5)
     settings.setdefault("optimizer", adam)
     return Trainer(made, algorithm=algorithm, **settings)
 

@@ -20,8 +20,8 @@ class KlLoss:
         estimator: of KL_t. "k1", "k2" and "k3" are made of the sampled tokens
             and differ in value alone, for all have the gradient of KL, see
             `ops.kl.kl_loss`. "exact" is KL over the whole vocabulary, see
-            `ops.streamed_kl`: no noise, at the cost of the reference in every
-            update and of the output layers twice.
+            `ops.categorical.judge`: no noise, at the cost of the reference in
+            every update and of the output layers twice.
         weight: a number, or a schedule that may follow the measured KL of
             whole answers, `kl` in the logs.
         direct: differentiate "k2" or "k3" by itself instead, as GRPO was

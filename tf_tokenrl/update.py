@@ -1,5 +1,7 @@
 """One gradient step: the only place where a loss is reduced."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -67,28 +69,45 @@ class Updater:
     def _replica(self, batch: Batch) -> dict[str, tf.Tensor]:
         """One replica's share of a step; `batch` is the global minibatch."""
         rows = replica_rows(tf.shape(batch.rewards)[0])
-        parts = tf.reshape(rows, [self.accumulation, -1])
         weights = self._weights(batch)
-        total, gradients = None, None
-        for part in range(self.accumulation):
-            metrics, gradient = self._gradients(batch, weights, parts[part])
-            if gradients is None:
-                total, gradients = metrics, gradient
-            else:
-                total = tf.nest.map_structure(tf.add, total, metrics)
-                gradients = [
-                    a + b for a, b in zip(gradients, gradient, strict=True)
-                ]
-        gradients, total = self._sum_over_replicas((gradients, total))
+        found = self._sum_of_parts(
+            lambda part: self._gradients(batch, weights, part),
+            tf.reshape(rows, [self.accumulation, -1]),
+        )
+        total, gradients = self._sum_over_replicas(found)
         norm = tf.linalg.global_norm(gradients)
         if self.gradient_clip > 0:
-            gradients, _ = tf.clip_by_global_norm(
-                gradients, self.gradient_clip, norm
-            )
+            gradients = _clip(gradients, self.gradient_clip, norm)
         # Keras sums over the replicas again when it applies gradients.
         replicas = self.strategy.num_replicas_in_sync
-        self.optimizer.apply([g / replicas for g in gradients])
+        if replicas > 1:
+            gradients = [g / replicas for g in gradients]
+        self.optimizer.apply(gradients)
         return total | {"gradient_norm": norm}
+
+    def _sum_of_parts(self, of_part: Callable, parts: tf.Tensor):
+        """The sum of `of_part(rows)`, never two parts at a time.
+
+        Left to themselves all parts would be computed side by side, and
+        nothing would be saved.
+        """
+        first = of_part(parts[0])
+        if self.accumulation == 1:
+            return first
+
+        def add(number, found):
+            more = of_part(parts[number])
+            return number + 1, tf.nest.map_structure(tf.add, found, more)
+
+        with tf.control_dependencies(tf.nest.flatten(first)):
+            second = tf.identity(1)
+        _, found = tf.while_loop(
+            lambda number, _: number < self.accumulation,
+            add,
+            (second, first),
+            parallel_iterations=1,
+        )
+        return found
 
     def _weights(self, batch: Batch) -> dict[str, tf.Tensor | None]:
         """What each token counts: in the loss, and in a mean of a metric."""
@@ -149,6 +168,15 @@ def _take(batch: Batch, rows) -> Batch:
     """Some rows of a batch, and the settings, which have no rows."""
     taken = rows_of(batch._replace(settings=None), rows)
     return taken._replace(settings=batch.settings)
+
+
+def _clip(gradients: list, limit: float, norm: tf.Tensor) -> list:
+    """Gradients of a global norm up to `limit`; most need no work at all."""
+    return tf.cond(
+        norm > limit,
+        lambda: [g * (limit / norm) for g in gradients],
+        lambda: gradients,
+    )
 
 
 def _sum(x: tf.Tensor, mask: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

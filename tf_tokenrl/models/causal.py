@@ -5,7 +5,7 @@ import keras_hub
 import tensorflow as tf
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models import architectures, output_layer
+from tf_tokenrl.models import activations, architectures, output_layer
 from tf_tokenrl.models.cached_attention import CachedAttentionDecoder
 from tf_tokenrl.models.call_with_cache import (
     CallWithCacheDecoder,
@@ -33,6 +33,7 @@ class CausalPolicy(GenerativePolicy):
         super().__init__(**kwargs)
         self.causal_lm = causal_lm
         self.backbone = causal_lm.backbone
+        activations.lighten(self.backbone)
         self._check_room()
         if architectures.find(self.backbone) is None:
             check_architecture(causal_lm)

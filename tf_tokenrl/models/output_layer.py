@@ -6,6 +6,11 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from tf_tokenrl.flow import Tensor
+from tf_tokenrl.models.sampling import mix_uniform
+from tf_tokenrl.ops import categorical
+from tf_tokenrl.ops.streamed import Head
+
 
 class OutputLayer(NamedTuple):
     """What makes logits of states.
@@ -51,3 +56,31 @@ def of_dense(layer: keras.layers.Dense) -> OutputLayer:
     if layer.use_bias:
         weights.append(tf.convert_to_tensor(layer.bias))
     return OutputLayer(weights, logits)
+
+
+def head(
+    policy,
+    states: tf.Tensor,
+    temperature: Tensor,
+    uniform: Tensor | None = None,
+) -> Head:
+    """What turns a policy's states `[N, H]` into its distributions.
+
+    Args:
+        policy: with `logits`, and better with `output_layer` too.
+        states: of the positions where an action is chosen.
+        temperature: of the distributions.
+        uniform: share of the uniform distribution mixed in, or None. The
+            mixture is made of whole distributions.
+    """
+    if uniform is not None or not hasattr(policy, "output_layer"):
+        logits = tf.cast(policy.logits(states), tf.float32) / temperature
+        if uniform is not None:
+            size = tf.shape(logits)[-1]
+            logits = mix_uniform(tf.nn.log_softmax(logits), uniform, size)
+        return categorical.of_logits(logits)
+    weights, logits_of = policy.output_layer()
+
+    if isinstance(temperature, float) and temperature == 1.0:
+        return Head(states, weights, logits_of)
+    return Head(states, weights, lambda *x: logits_of(*x) / temperature)

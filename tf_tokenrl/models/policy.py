@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Response, Rollout, Scores, Tensor
-from tf_tokenrl.models import divergence
+from tf_tokenrl.models import output_layer
 from tf_tokenrl.models.export import export
 from tf_tokenrl.models.given import Given
-from tf_tokenrl.models.sampling import Sampling, mix_uniform
+from tf_tokenrl.models.sampling import Sampling
 from tf_tokenrl.ops import categorical
 
 
@@ -37,6 +37,7 @@ class Policy(keras.Model):
     parts: tuple[str, ...] = ("tokenizer",)  # arguments that Keras revives
     writes_text = False  # whether prompts are what it could have written
     slots: int | None = None  # answers under way at a time; None is all
+    largest_logits = categorical.LARGEST  # bytes; more are made by parts
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Policy(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.autocast = False  # a temperature in bfloat16 would be another
         if temperature <= 0.0:
             raise TokenRLError(
                 f"temperature is {temperature}, but a policy that learns must "
@@ -196,34 +198,35 @@ class Policy(keras.Model):
                 nothing, see `Sampling`.
             reference: adds `divergence`, see `divergence.score_against`.
         """
-        hidden = self.action_states(inputs)
-        chosen = tf.where(inputs["mask"])  # only these need the output layer
-        logits = self.logits(tf.gather_nd(hidden, chosen))
         if temperature is None:
             temperature = self.temperature
-        if uniform is not None:
-            logits = tf.cast(logits, tf.float32) / temperature
-            log_probs = tf.nn.log_softmax(logits)
-            logits = mix_uniform(log_probs, uniform, tf.shape(logits)[-1])
-            temperature = 1.0
-        actions = tf.gather_nd(tf.cast(inputs["actions"], tf.int32), chosen)
+        hidden = self.action_states(inputs)
+        chosen = tf.where(inputs["mask"])  # only these need the output layer
+
+        def head(policy, hidden, *mixed):
+            states = tf.gather_nd(hidden, chosen)
+            return output_layer.head(policy, states, temperature, *mixed)
 
         def placed(values):
             shape = tf.shape(inputs["mask"], tf.int64)
             return tf.scatter_nd(chosen, values, shape)
 
+        theirs = None
+        if reference is not None:
+            theirs = head(reference, reference.action_states(inputs))
+        judged = categorical.judge(
+            head(self, hidden, uniform),
+            tf.gather_nd(tf.cast(inputs["actions"], tf.int32), chosen),
+            theirs,
+            self.largest_logits,
+        )
         found = {
-            "log_probs": placed(
-                categorical.log_probs(logits, actions, temperature)
-            ),
+            "log_probs": placed(judged.log_probs),
             "values": self.state_values(hidden),
-            "entropy": placed(categorical.entropy(logits, temperature)),
+            "entropy": placed(judged.entropy),
         }
         if reference is not None:
-            theirs = reference.action_states(inputs)
-            states = tf.gather_nd(hidden, chosen), tf.gather_nd(theirs, chosen)
-            kl = divergence.exact((self, reference), states, temperature)
-            found["divergence"] = placed(kl)
+            found["divergence"] = placed(judged.divergence)
         return found
 
     def score(

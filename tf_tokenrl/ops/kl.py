@@ -3,7 +3,8 @@
 The estimators take `log_ratio = log p(action) - log q(action)` for actions
 drawn from p, elementwise, and estimate KL(p || q) per position.
 
-`kl_loss` is what to minimise; `exact_kl` and `streamed_kl` are no estimates.
+`kl_loss` is what to minimise; `exact_kl` and the divergence of
+`ops.categorical.judge` are no estimates.
 
 Source: Schulman (2020), "Approximating KL Divergence".
 """
