@@ -11,6 +11,7 @@ from tf_tokenrl.flow import Example
 from tf_tokenrl.models import scratch, storage
 from tf_tokenrl.models.causal import CausalPolicy
 from tf_tokenrl.models.label import LabelPolicy
+from tf_tokenrl.models.precision import in_dtype
 from tf_tokenrl.models.scratch import ModelOptions
 from tf_tokenrl.models.tokenizer import load_tokenizer
 
@@ -30,6 +31,8 @@ class SftOptions:
         max_prompt_tokens: longest prompt of a fresh policy.
         max_new_tokens: longest answer of a fresh policy.
         temperature: sampling temperature of a fresh policy.
+        dtype: in which the policy computes: "float32", "mixed_bfloat16" or
+            "bfloat16"; "" keeps that of `start`, `preset`, or float32.
         strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
         batch_size: rows per step.
         learning_rate: of AdamW, reached after `warmup` steps.
@@ -54,6 +57,7 @@ class SftOptions:
     max_prompt_tokens: int = 96
     max_new_tokens: int = 24
     temperature: float = 1.0
+    dtype: str = ""
     strategy: str = "default"
     batch_size: int = 32
     learning_rate: float = 2e-3
@@ -72,7 +76,7 @@ def main(options: SftOptions) -> Path:
     task = tasks.get(options.task, data=str(options.data))
     train, validation = task.examples("train"), task.examples("validation")
     with distribution.strategy(options.strategy).scope():
-        policy = _policy(options, task, train)
+        policy = in_dtype(_policy(options, task, train), options.dtype)
         policy.compile(_optimizer(options, len(train)))
     runs.record(options.out, "sft", options)
     policy.fit(

@@ -18,6 +18,7 @@ from tf_tokenrl import (
     runs,
     tasks,
 )
+from tf_tokenrl.adam import Adam
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.callbacks import (
     CsvLog,
@@ -31,6 +32,7 @@ from tf_tokenrl.catalog import parse_call
 from tf_tokenrl.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.models import storage
+from tf_tokenrl.models.precision import in_dtype
 from tf_tokenrl.reward_processes import RewardProcesses
 from tf_tokenrl.samples import samples
 from tf_tokenrl.schedules.parse import read
@@ -41,6 +43,7 @@ _FREE = {
     "out",
     "strategy",
     "accumulation",
+    "overlap",
     "reward_processes",
     "early_stopping",
     "max_restores",
@@ -74,6 +77,8 @@ class TrainOptions:
             "adaptive(0.1, target=6.0, horizon=10000)".
         strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
         temperature: of sampling and of all log-probs; 0 keeps the policy's.
+        dtype: in which the policy samples, scores and learns: "float32",
+            "mixed_bfloat16" or "bfloat16"; "" keeps the policy's.
         steps: rounds of sampling and learning.
         batch_size: answers per step, over all replicas.
         like_lengths: answer prompts of like length in a step, so that little
@@ -84,6 +89,8 @@ class TrainOptions:
         accumulation: parts in which a minibatch is computed.
         reward_processes: processes that compute rewards written in Python; 0
             computes them in this one.
+        overlap: compute the rewards of half a batch while the other half is
+            sampled; pays where rewards take longer than sampling.
         early_stopping: steps without a better mean reward that end the run;
             0 never ends it early.
         max_restores: how often a run that diverges goes back to its last good
@@ -111,6 +118,7 @@ class TrainOptions:
     kl_weight: str = "0.1"
     strategy: str = "default"
     temperature: float = 0.0
+    dtype: str = ""
     steps: int = 100
     batch_size: int = 96
     like_lengths: bool = False
@@ -119,6 +127,7 @@ class TrainOptions:
     gradient_clip: float = 1.0
     accumulation: int = 1
     reward_processes: int = 0
+    overlap: bool = False
     early_stopping: int = 0
     max_restores: int = 3
     monitor_every: int = 10
@@ -139,7 +148,7 @@ def main(options: TrainOptions) -> Path:
     exploring = exploration.parse(options.exploration)
     train, test = task.examples("train"), task.examples("test")
     with strategy.scope(), RewardProcesses(options.reward_processes):
-        policy = storage.load(options.policy)
+        policy = in_dtype(storage.load(options.policy), options.dtype)
         policy.temperature = options.temperature or policy.temperature
         trainer = kind(
             policy,
@@ -153,6 +162,7 @@ def main(options: TrainOptions) -> Path:
             exploration=exploring,
             kl_loss=kl_loss.parse(options.kl_loss, options.kl_weight),
         )
+        trainer.overlap = options.overlap
         trainer.like_lengths = options.like_lengths
         checkpoint = Checkpoint(
             trainer,
@@ -216,7 +226,7 @@ def _optimizer(options: TrainOptions, algorithm) -> keras.Optimizer:
     schedule = keras.optimizers.schedules.PolynomialDecay(
         options.learning_rate, updates, options.final_learning_rate
     )
-    return keras.optimizers.Adam(schedule, epsilon=1e-5)
+    return Adam(schedule, epsilon=1e-5)
 
 
 def _watching(options: TrainOptions, checkpoint: Checkpoint, task, reward):
