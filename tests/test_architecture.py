@@ -16,7 +16,15 @@ LAYERS = [
     {"ops"},
     {"models", "datasets"},
     {"rewards", "algorithms", "tasks"},
-    {"trainer", "update", "collection", "checkpoint", "checks"}
+    {
+        "trainer",
+        "update",
+        "collection",
+        "checkpoint",
+        "checks",
+        "adam",
+        "halves",
+    }
     | {"callbacks", "evaluation", "supervised", "samples", "summary"}
     | {"report", "q_learning", "interrupt", "learning_rate", "lessons"}
     | {"kl_loss", "label_scores", "reward_processes", "row_order"}

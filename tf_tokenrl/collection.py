@@ -34,6 +34,7 @@ class Collector:
         step: int,
         settings: Mapping[str, Tensor] | None = None,
         given: Given | None = None,
+        part: slice | None = None,
     ) -> Rollout:
         """Answer prompts `[B, P]`; NumPy arrays in and out.
 
@@ -46,8 +47,14 @@ class Collector:
             settings: float32 scalars `temperature`, by default the policy's
                 own, where 0 answers greedily, and `uniform`, see `Sampling`.
             given: how each answer begins, if that is not the policy's choice.
+            part: answer these rows alone, by the noise that they have in the
+                whole batch.
         """
         first = np.int64(step) * len(prompt_ids)
+        if part is not None:
+            first += part.start
+            prompt_ids, prompt_mask = prompt_ids[part], prompt_mask[part]
+            given = given and Given(*(x[part] for x in given))
         settings = dict(settings or {})
         settings.setdefault("temperature", np.float32(self.policy.temperature))
         rollout = self._run(
@@ -93,8 +100,7 @@ class Collector:
                 )
             answers = list(rollout[2:6])
             if self.reference is not None:
-                scored = self.reference.score(rollout, **_scoring(settings))
-                answers.append(scored.log_probs)
+                answers.append(_judged(self.reference, rollout, settings))
             return [join_replicas(x) for x in answers]
 
         answers = self.strategy.run(replica)
@@ -102,6 +108,17 @@ class Collector:
             self.strategy.experimental_local_results(x)[0] for x in answers
         ]
         return Rollout(ids, mask, *answers)
+
+
+def _judged(reference: Policy, rollout: Rollout, settings) -> Tensor:
+    """The reference's log-probs; columns that no answer uses cost nothing."""
+    columns = tf.shape(rollout.mask)[1]
+    used = tf.reduce_any(rollout.mask, axis=0)
+    longest = 1 + tf.reduce_max(tf.where(used, tf.range(columns), 0))
+    short = [x[:, :longest] for x in rollout[2:6]]
+    rollout = Rollout(rollout.prompt_ids, rollout.prompt_mask, *short)
+    scored = reference.score(rollout, **_scoring(settings))
+    return tf.pad(scored.log_probs, [[0, 0], [0, columns - longest]])
 
 
 def _scoring(settings: Mapping[str, Tensor]) -> dict[str, Tensor]:

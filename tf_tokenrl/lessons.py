@@ -66,10 +66,18 @@ def check_references(examples: Sequence[Example]) -> None:
             )
 
 
-def whole(rollout: Rollout, lesson: Lesson) -> Rollout:
-    """A rollout as rewards see it: the given tokens count as chosen."""
+def whole(
+    rollout: Rollout, lesson: Lesson, part: slice = slice(None)
+) -> Rollout:
+    """A rollout as rewards see it: the given tokens count as chosen.
+
+    Args:
+        rollout: of some rows of a batch.
+        lesson: of the whole batch.
+        part: which rows.
+    """
     if lesson.given is None:
         return rollout
     places = np.arange(rollout.mask.shape[1])[None]
-    begun = places < lesson.given.counts[:, None]
+    begun = places < lesson.given.counts[part][:, None]
     return rollout._replace(mask=rollout.mask | begun)

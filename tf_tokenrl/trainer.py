@@ -20,6 +20,7 @@ from tf_tokenrl.distribution import lost_workers
 from tf_tokenrl.exploration import SAMPLING, Exploration
 from tf_tokenrl.flow import Batch, Context, Example, Rollout
 from tf_tokenrl.graphs import Graph
+from tf_tokenrl.halves import in_halves
 from tf_tokenrl.interrupt import deferred_interrupt
 from tf_tokenrl.kl_loss import KlLoss
 from tf_tokenrl.learning_rate import LearningRate
@@ -57,6 +58,13 @@ class Trainer:
         kl_loss: adds KL to the reference to the loss of any algorithm.
 
     Attributes:
+        overlap: True samples one half of a batch while the rewards in Python
+            of the other are computed. Answers and rewards are the same (up to
+            the rounding of products with half as many rows), and sampling
+            two halves takes longer than sampling both at once: it pays where
+            `reward_share` is large.
+        reward_share: what the last step spent on rewards that were not
+            computed meanwhile, as a share of its time.
         self_check: names of the checks that a fresh run makes on its first
             batch, see `self_check.check`; an empty set makes none.
         like_lengths: whether the prompts of a step have like lengths, see
@@ -93,6 +101,8 @@ class Trainer:
         self.exploration = exploration or Exploration()
         self.memory = algorithm.first_memory()
         self.kl_loss = kl_loss
+        self.overlap = False
+        self.reward_share = self._waited = 0.0
         self.finished_steps = 0
         self.self_check: frozenset[str] = self_check.NAMES
         self.like_lengths = False
@@ -181,6 +191,7 @@ class Trainer:
             self._check_once(batch)
         metrics = self.learn(batch, step)
         seconds = time.perf_counter() - start
+        self.reward_share = self._waited / seconds
         logs = self._logs(batch, terms, metrics, seconds)
         self._observe(step, len(examples), logs)
         return logs
@@ -198,8 +209,14 @@ class Trainer:
         lesson = lessons.prepare(self.policy, self.algorithm, examples, step)
         sampling = {k: settings[k] for k in SAMPLING if k in settings}
         self.reward.begin(step)
-        rollout = self._collect(*prompts, step, sampling, lesson.given)
-        rewards, terms = self._rewarded(examples, rollout, lesson)
+
+        def sample(part: slice | None = None) -> Rollout:
+            return self._collect(*prompts, step, sampling, lesson.given, part)
+
+        rollout, early = self._sampled(sample, examples, lesson)
+        sampled = time.perf_counter()
+        rewards, terms = self._rewarded(examples, rollout, lesson, early)
+        self._waited = time.perf_counter() - sampled
         memory = {k: np.float32(v) for k, v in self.memory.items()}
         context = Context(memory=memory)
         if self.algorithm.needs_greedy:
@@ -248,14 +265,33 @@ class Trainer:
             scheduled["kl_weight"] = np.float32(self.kl_loss.weight_at(step))
         return scheduled | self.exploration.at(step, self.policy.temperature)
 
-    def _rewarded(self, examples, rollout: Rollout, lesson: Lesson):
+    def _sampled(self, sample, examples, lesson: Lesson):
+        """A rollout, and the reward terms that were computed meanwhile."""
+        if not self.overlap:
+            return sample(), {}
+        terms = [(n, r) for n, _, r in self.reward.terms() if r.by_row]
+
+        def score(part: slice, rollout: Rollout) -> dict[str, np.ndarray]:
+            seen = lessons.whole(rollout, lesson, part)
+            rows = examples[part], self.policy.decode(seen), seen
+            return {name: reward(*rows) for name, reward in terms}
+
+        replicas = self.strategy.num_replicas_in_sync
+        unit = replicas * self.algorithm.samples_per_prompt
+        return in_halves(sample, score, len(examples), unit)
+
+    def _rewarded(self, examples, rollout: Rollout, lesson: Lesson, early=None):
         """Rewards `[B, T]` of the chosen tokens, and each term of them."""
+        early = early or {}
         seen = lessons.whole(rollout, lesson)
         responses = self.policy.decode(seen)
         rewards = np.zeros(rollout.mask.shape, np.float32)
         terms = {}
         for name, weight, reward in self.reward.terms():
-            values = reward(examples, responses, seen)
+            if name in early:
+                values = early[name]
+            else:
+                values = reward(examples, responses, seen)
             terms[name] = np.where(rollout.mask, values, np.float32(0))
             rewards += np.float32(weight) * terms[name]
         return rewards, terms

@@ -104,6 +104,13 @@ class Reward:
         return [v for v in vars(self).values() if isinstance(v, Reward)]
 
     @property
+    def by_row(self) -> bool:
+        """Whether all of it is `score`, in Python and one row at a time."""
+        own = type(self)
+        placed = own.__call__ is Reward.__call__
+        return placed and own.score_batch is Reward.score_batch
+
+    @property
     def listens(self) -> bool:
         """True where `observe` changes what is rewarded later."""
         own = type(self).observe is not Reward.observe
