@@ -1,0 +1,24 @@
+"""Many clients while versions come and go; see benchmarks/load.py."""
+
+import pytest
+
+from benchmarks import load
+
+TINY = dict(layers=1, heads=2, width=16, vocabulary=50, prompt=6, new=6)
+
+
+def test_steps_back_are_counted_but_for_the_rollback():
+    assert load.backward([1, 1, 2, 3, 3, 2, 2]) == 0
+    assert load.backward([1, 2, 1]) == 1
+    assert load.backward([3, 2, 3, 2]) == 1
+    assert load.backward([3, 1]) == 1
+    assert load.backward([]) == 0
+
+
+@pytest.mark.slow
+def test_no_request_fails_and_none_is_answered_wrongly():
+    found = load.measure(load.Load(seconds=12.0, questions=20, swaps=2, **TINY))
+    assert found["versions_seen"] == [1, 2, 3]
+    assert found["failed"] == found["wrong_answers"] == 0
+    assert found["backward_steps"] == 0
+    assert found["requests"] >= 64
