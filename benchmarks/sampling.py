@@ -64,8 +64,8 @@ def _sampler(policy, prompts: list[str], lengths, work: Sampling):
 
     policy.slots = work.batch
     collect = Collector(policy, None, seed=0)
-    encoded = policy.encode(prompts)
-    return lambda: collect(*encoded, 0, {"max_new_tokens": lengths})
+    ids, mask = policy.encode(prompts)
+    return lambda: collect(ids, mask, 0, {"max_new_tokens": lengths})
 
 
 def main(arguments: Sequence[str] | None = None) -> dict:
