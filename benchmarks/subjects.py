@@ -6,6 +6,7 @@ import keras_hub
 from benchmarks import words
 from benchmarks.options import Learning, Work
 from tf_tokenrl import algorithms, rewards
+from tf_tokenrl.adam import Adam
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.kl_loss import KlLoss
 from tf_tokenrl.models.causal import CausalPolicy
@@ -55,7 +56,7 @@ def trainer(work: Learning) -> Trainer:
         learner,
         reward=reward,
         algorithm=algorithms.get(name, **options),
-        optimizer=keras.optimizers.Adam(_LEARNING_RATE),
+        optimizer=Adam(_LEARNING_RATE),
         reference=learner.frozen_copy(),
         kl_loss=kl_loss,
     )
