@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests import tiny
+from tests import table, tiny
 from tf_tokenrl.collection import Collector
 
 PROMPTS = ["the name", "open a given file", "return", "the name"] * 2
@@ -69,7 +69,9 @@ def test_answers_are_cut_to_the_longest_and_hold_what_was_chosen(collect):
     assert (rollout.log_probs[rollout.mask] <= 0).all()
 
 
-def test_prompts_beyond_the_slots_wait_and_get_the_same_answers(policy):
+def test_prompts_beyond_the_slots_wait_and_get_the_same_answers():
+    policy = table.policy()
+
     def answers(slots):
         policy.slots = slots
         try:

@@ -40,7 +40,10 @@ def test_what_was_sampled_is_what_is_scored(policy):
     assert_scored_alike(policy, rollout)
 
 
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16"])
+@pytest.mark.parametrize(
+    "dtype",
+    ["mixed_bfloat16", pytest.param("bfloat16", marks=pytest.mark.slow)],
+)
 def test_half_precision_scores_what_it_sampled_but_for_rounding(dtype):
     """A product's sums may come in another order, and a state's last bit is
     2**-8 of it: the bound is some of them, in nats and in units of value."""
