@@ -75,7 +75,8 @@ class Updater:
             tf.reshape(rows, [self.accumulation, -1]),
         )
         total, gradients = self._sum_over_replicas(found)
-        norm = tf.linalg.global_norm(gradients)
+        wide = [tf.cast(g, tf.float32) for g in gradients]
+        norm = tf.linalg.global_norm(wide)
         if self.gradient_clip > 0:
             gradients = _clip(gradients, self.gradient_clip, norm)
         # Keras sums over the replicas again when it applies gradients.
@@ -174,7 +175,7 @@ def _clip(gradients: list, limit: float, norm: tf.Tensor) -> list:
     """Gradients of a global norm up to `limit`; most need no work at all."""
     return tf.cond(
         norm > limit,
-        lambda: [g * (limit / norm) for g in gradients],
+        lambda: [g * tf.cast(limit / norm, g.dtype) for g in gradients],
         lambda: gradients,
     )
 
