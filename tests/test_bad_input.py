@@ -61,7 +61,7 @@ def complaint(monkeypatch, capfd):
         assert stopped.value.code == 1
         lines = capfd.readouterr().err.strip().splitlines()
         assert len(lines) == 1 and lines[0].startswith("tf-tokenrl: ")
-        assert len(lines[0]) < 500
+        assert len(lines[0]) < 600
         return lines[0]
 
     return run

@@ -39,6 +39,7 @@ assert len(set(alone.numpy()[:, 0, 0])) == 6
 """
 
 
+@pytest.mark.slow
 def test_two_replicas_share_the_rows_and_no_noise():
     done = subprocess.run(
         [sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True

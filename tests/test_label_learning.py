@@ -88,6 +88,7 @@ def test_labels_of_texts_are_learned_by_ppo(seed):
     assert accuracy(policy) == 1.0
 
 
+@pytest.mark.slow
 def test_tags_are_learned_from_good_answers():
     policy = tiny.label_policy()
     data = examples()

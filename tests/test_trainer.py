@@ -235,6 +235,7 @@ def test_ctrl_c_finishes_the_step(run):
     assert run.trainer.finished_steps == STEPS + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algorithm", "name", "options"),
     [

@@ -43,6 +43,7 @@ class Adam(keras.optimizers.Adam):
         if self.amsgrad:
             super().update_step(gradient, variable, learning_rate)
             return
+        gradient = tf.convert_to_tensor(gradient)  # an embedding's may be rows
         index = self._get_variable_index(variable)
         slots = [s[index].value for s in (self._momentums, self._velocities)]
         rate = tf.cast(learning_rate, tf.float32)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tokenrl import row_order
+from tf_tokenrl.adam import Adam
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.models.policy import Policy
@@ -113,7 +114,7 @@ def optimizer(
         warmup_target=learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-    return keras.optimizers.AdamW(
+    return Adam(
         schedule, weight_decay=weight_decay, beta_2=0.98, global_clipnorm=1.0
     )
 

@@ -208,6 +208,7 @@ def test_a_run_is_saved(tmp_path, capsys, schedule):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_what_was_lowered_stays_lowered_when_resumed(tmp_path):
     trainer, callbacks = guarded(tmp_path)
     trainer.fit(toy.EXAMPLES, 3, 8, callbacks=[Break(2), *callbacks])

@@ -104,6 +104,7 @@ def test_tables_follow_the_metrics(run, tmp_path, capsys):
     assert "macro" in printed and "micro" in printed
 
 
+@pytest.mark.slow
 def test_reinforcement_goes_on_from_there(run, tmp_path):
     task, data, policy = run
     reward = {
