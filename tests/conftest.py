@@ -26,6 +26,8 @@ def pytest_configure(config):
         "ignore:Gradients do not exist for variables:UserWarning",
         "ignore:`shuffle=True` was passed:UserWarning",
         "ignore:unclosed file:ResourceWarning:keras_hub",
+        # AutoGraph marks syntax trees in a way that Python 3.13 deprecates.
+        "ignore:.*got an unexpected keyword argument '___pyct_anno'",
         "ignore:The distutils package is deprecated:DeprecationWarning",
     ):
         config.addinivalue_line("filterwarnings", text)
