@@ -1,17 +1,9 @@
-import gc
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis.model_pb2 import ModelSpec
 
 from tests import served
-from tf_tokenrl.serving import Flags
 from tf_tokenrl.serving.call import Call, Cancellation
-from tf_tokenrl.serving.config import configuration
-from tf_tokenrl.serving.repository import Repository
 from tf_tokenrl.serving.servable import Servable
 from tf_tokenrl.serving.status import StatusError
 
@@ -82,43 +74,3 @@ def test_a_tag_that_is_not_there(tmp_path):
     base = served.put(tmp_path, 1)
     with pytest.raises(StatusError, match="could not be found in SavedModel"):
         Servable(str(base / "1"), ["train"], tf.compat.v1.ConfigProto())
-
-
-def resident_mebibytes():
-    gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-@pytest.mark.slow
-def test_fifty_swaps_of_versions_leave_no_memory_behind(tmp_path):
-    """Each version holds 20 MiB of weights."""
-    model = tf.Module()
-    model.weights = tf.Variable(tf.ones([2048, 2560]))
-
-    @tf.function(input_signature=[tf.TensorSpec([None, 2048], name="x")])
-    def multiply(x):
-        return {"y": x @ model.weights}
-
-    saved = tmp_path / "saved"
-    tf.saved_model.save(model, str(saved), {"serving_default": multiply})
-    base = tmp_path / "versions"
-    base.mkdir()
-    flags = Flags(model_base_path=str(base), model_name="m")
-    repository = Repository(
-        configuration(flags),
-        lambda path: Servable(path, ["serve"], tf.compat.v1.ConfigProto()),
-        flags,
-    )
-    call, x = Call(0, Cancellation()), np.ones([1, 2048], np.float32)
-    sizes = []
-    for number in range(1, 56):
-        (base / str(number)).symlink_to(saved)
-        repository.poll()
-        with repository.acquire(ModelSpec(name="m")) as version:
-            assert version.number == number
-            y = run(version.loaded, "serving_default", call, x=x)["y"]
-            assert y[0, 0] == 2048
-        sizes.append(resident_mebibytes())
-    repository.stop()
-    assert sizes[-1] - sizes[4] < 20

@@ -22,7 +22,7 @@ reports the gate. Such a run is made again without it, to hear what is wrong.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import grpc
@@ -30,11 +30,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tokenrl.serving.call import Call
+from tf_tokenrl.serving.session import Feeds, Session
 from tf_tokenrl.serving.status import StatusError
 
 _QUEUES = 64
 _HIDING = "Dequeue operation was cancelled"
-Feeds = dict[str, np.ndarray]
 
 
 class Interruption:
@@ -44,21 +44,16 @@ class Interruption:
     their time limit.
 
     Args:
-        graph: the graph of the session, not yet finalised.
+        session: whose graph can still be added to.
         outputs: the names of the tensors that will ever be fetched.
-        run: runs the session; it takes feeds, names of tensors to fetch,
-            names of operations to run, a timeout in milliseconds, and
-            whether to stay in this thread.
     """
 
-    def __init__(
-        self, graph: tf.Graph, outputs: Iterable[str], run: Callable[..., list]
-    ):
-        self._run = run
+    def __init__(self, session: Session, outputs: Iterable[str]):
+        self._run = session.run
         self._lock = threading.Lock()
         self._free: list[_Queue] = []
-        with graph.as_default(), tf.device("/cpu:0"):
-            self._build(graph, sorted(set(outputs)))
+        with session.graph.as_default(), tf.device("/cpu:0"):
+            self._build(session.graph, sorted(set(outputs)))
 
     def start(self) -> None:
         """Make the queues, once the session has taken in its graph."""

@@ -1,5 +1,6 @@
 """One loaded SavedModel."""
 
+import copy
 import ctypes
 import logging
 from collections.abc import Sequence
@@ -10,14 +11,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the ops tokenizers need)
 
-# The real server runs a Session; only these two modules lead to it without
-# Python's own checks, which reject feeds that the runtime accepts.
-from tensorflow.python.client import pywrap_tf_session
-from tensorflow.python.saved_model.loader_impl import SavedModelLoader
-
 from tf_tokenrl.serving.call import UNLIMITED, Call
 from tf_tokenrl.serving.interruption import Interruption
-from tf_tokenrl.serving.status import StatusError, invalid
+from tf_tokenrl.serving.session import Session
+from tf_tokenrl.serving.status import StatusError
 
 logger = logging.getLogger(__name__)
 
@@ -44,16 +41,13 @@ class Servable:
                 f"directory path: {path}. Check that the directory exists "
                 "and that you have the right permissions for accessing it.",
             )
-        self._graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=self._graph, config=config)
+        self._session = Session(config)
         try:
-            with self._graph.as_default():
-                graph = SavedModelLoader(path).load(self._session, list(tags))
-            self.signatures = dict(graph.signature_def)
-            self._interruption = Interruption(
-                self._graph, self._outputs(), self._run
-            )
-            self._session._extend_graph()
+            graph = self._session.load(path, tags)
+            # Copies, for a part of a message keeps all of it.
+            self.signatures = copy.deepcopy(dict(graph.signature_def))
+            self._interruption = Interruption(self._session, self._outputs())
+            self._session.extend()
             self._interruption.start()
         except Exception as error:
             self._session.close()
@@ -81,37 +75,11 @@ class Servable:
         return self
 
     def close(self) -> None:
-        """Cancel what still runs and give the memory back."""
-        self._session.close()
+        """Cancel what still runs.
 
-    def _run(
-        self,
-        feeds: dict[str, np.ndarray],
-        fetches: Sequence[str],
-        targets: Sequence[str],
-        timeout_in_ms: int = 0,
-        in_this_thread: bool = False,
-    ) -> list:
-        options = tf.compat.v1.RunOptions(
-            timeout_in_ms=timeout_in_ms,
-            inter_op_thread_pool=-1 if in_this_thread else 0,
-        )
-        buffer = pywrap_tf_session.TF_NewBufferFromString(
-            options.SerializeToString()
-        )
-        try:
-            return pywrap_tf_session.TF_SessionRun_wrapper(
-                self._session._session,
-                buffer,
-                {self._tensor(name): array for name, array in feeds.items()},
-                [self._tensor(name) for name in fetches],
-                [self._operation(name) for name in targets],
-                None,
-            )
-        except tf.errors.OpError as error:
-            raise StatusError.of(error) from error
-        finally:
-            pywrap_tf_session.TF_DeleteBuffer(buffer)
+        The memory is given back with the last reference to the servable.
+        """
+        self._session.close()
 
     def _outputs(self) -> set[str]:
         return {
@@ -120,29 +88,6 @@ class Servable:
             for info in signature.outputs.values()
             if ":" in info.name
         }
-
-    def _tensor(self, name: str):
-        operation, _, index = name.partition(":")
-        output = pywrap_tf_session.TF_Output()
-        output.oper = self._operation(operation)
-        output.index = int(index or 0)
-        if not self._graph.get_operation_by_name(operation).outputs:
-            raise invalid(
-                f"Tried to fetch data for '{name}', which produces no output. "
-                f" To run to a node but not fetch any data, pass '{name}' as "
-                "an argument to the 'target_node_names' argument of the "
-                "Session::Run API."
-            )
-        return output
-
-    def _operation(self, name: str):
-        try:
-            return self._graph.get_operation_by_name(name)._c_op
-        except (KeyError, ValueError) as error:
-            raise StatusError(
-                grpc.StatusCode.NOT_FOUND,
-                f"FetchOutputs node {name}: not found",
-            ) from error
 
 
 def disable_xla() -> None:

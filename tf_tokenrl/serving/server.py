@@ -144,8 +144,8 @@ def serve(flags: Flags) -> None:
         disable_xla()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        gc.freeze()  # TensorFlow's objects stay: collect around them
         with Server(flags) as server:
-            gc.freeze()  # TensorFlow's objects stay: collect around them
             address = f"{flags.host}:{server.port}"
             print(f"Running gRPC ModelServer at {address} ...", flush=True)
             if server.http_port:

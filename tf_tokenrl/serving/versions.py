@@ -233,7 +233,8 @@ class Model:
         self._notify()
 
     def _note_failure(self, version: Version, error: StatusError) -> None:
-        version.error = error
+        # A new one, for its traceback holds what was loaded so far.
+        version.error = StatusError(error.code, error.text)
         version.failures += 1
         outlook = "given up"
         if version.failures > self._retries:

@@ -88,7 +88,8 @@ class Batched:
 
     def close(self) -> None:
         """See `Servable.close`."""
-        for _, _, queue in self._queues:
+        queues, self._queues = self._queues, []  # they refer to this object
+        for _, _, queue in queues:
             self._scheduler.remove(queue)
         self._servable.close()
 

@@ -117,6 +117,8 @@ class Queue:
 class Scheduler:
     """Threads that serve many queues.
 
+    A thread that waits refers to no queue: it would keep a whole model.
+
     Args:
         threads: how many.
     """
@@ -173,27 +175,42 @@ class Scheduler:
             thread.join()
 
     def _work(self) -> None:
-        while (found := self._next()) is not None:
-            queue, tasks = found
-            queue.process(tasks)
+        while self._run_next():
+            pass
 
-    def _next(self) -> tuple[Queue, list[Task]] | None:
-        """The next batch that is due; None at the end."""
+    def _run_next(self) -> bool:
+        """Wait for a batch and run it; False at the end."""
         with self._changed:
             while not self._closed:
-                now = time.perf_counter()
-                for _ in range(len(self._queues)):
-                    queue = self._queues[0]
-                    self._queues.rotate(-1)
-                    tasks = queue.take(now)
-                    if tasks:
-                        return queue, tasks
-                pause = min(
-                    (queue.due_in(now) for queue in self._queues),
-                    default=float("inf"),
-                )
-                self._changed.wait(None if pause == float("inf") else pause)
+                due = self._due()
+                if due is not None:
+                    break
+                self._changed.wait(self._pause())
+            else:
+                return False
+        queue, tasks = due
+        queue.process(tasks)
+        return True
+
+    def _due(self) -> tuple[Queue, list[Task]] | None:
+        """The next batch that is due, if there is one."""
+        now = time.perf_counter()
+        for _ in range(len(self._queues)):
+            queue = self._queues[0]
+            self._queues.rotate(-1)
+            tasks = queue.take(now)
+            if tasks:
+                return queue, tasks
         return None
+
+    def _pause(self) -> float | None:
+        """Seconds until a batch is due; None if there is none."""
+        now = time.perf_counter()
+        pause = min(
+            (queue.due_in(now) for queue in self._queues),
+            default=float("inf"),
+        )
+        return None if pause == float("inf") else pause
 
 
 def _full(reason: str) -> StatusError:
