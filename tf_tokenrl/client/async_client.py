@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, Unpack, overload
 
 import grpc.aio
 import numpy as np
 
-from tf_tokenrl.client.attempts import Attempts, Readiness
+from tf_tokenrl.client.attempts import Readiness
+from tf_tokenrl.client.base import Base
 from tf_tokenrl.client.calls import (
     Call,
-    Calls,
     GenerationOptions,
     Result,
     StreamOptions,
@@ -25,11 +26,9 @@ from tf_tokenrl.client.replies import (
     Tags,
     VersionStatus,
 )
-from tf_tokenrl.client.servers import Servers
-from tf_tokenrl.client.tls import TLS
 
 
-class AsyncClient:
+class AsyncClient(Base):
     """`Client` for one event loop: the same calls, awaited.
 
         async with AsyncClient("localhost:8500", "headline") as client:
@@ -52,25 +51,6 @@ class AsyncClient:
         TokenRLError: see `Client`.
         RuntimeError: it is made where no event loop runs.
     """
-
-    def __init__(
-        self,
-        address: str | Sequence[str] = "localhost:8500",
-        model: str = "headline",
-        version: int | None = None,
-        label: str | None = None,
-        timeout: float = 60.0,
-        max_message_bytes: int = 2**31 - 1,
-        tls: TLS | None = None,
-        tries: int = 5,
-    ):
-        asyncio.get_running_loop()  # gRPC would make another one
-        self.model = model
-        self.timeout = timeout
-        self._tries = tries
-        self._calls = Calls(model, version, label)
-        self._servers = Servers(address)
-        self._channels = self._servers.open(grpc.aio, tls, max_message_bytes)
 
     async def predict(
         self,
@@ -226,12 +206,6 @@ class AsyncClient:
             finally:
                 stream.cancel()
 
-    def _attempts(
-        self, timeout: float | None, tries: int | None = None
-    ) -> Attempts:
-        return Attempts(
-            self._servers,
-            self.model,
-            self.timeout if timeout is None else timeout,
-            self._tries if tries is None else tries,
-        )
+    def _api(self) -> ModuleType:
+        asyncio.get_running_loop()  # gRPC would make another one
+        return grpc.aio

@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any, Unpack, overload
 
 import grpc
 import numpy as np
 
-from tf_tokenrl.client.attempts import Attempts, Readiness
+from tf_tokenrl.client.attempts import Readiness
+from tf_tokenrl.client.base import Base
 from tf_tokenrl.client.calls import (
     Call,
-    Calls,
     GenerationOptions,
     Result,
     StreamOptions,
@@ -25,11 +26,9 @@ from tf_tokenrl.client.replies import (
     Tags,
     VersionStatus,
 )
-from tf_tokenrl.client.servers import Servers
-from tf_tokenrl.client.tls import TLS
 
 
-class Client:
+class Client(Base):
     """Talks to one model; safe to share between threads.
 
     A call that finds no server (UNAVAILABLE) is tried again, at the next
@@ -54,24 +53,6 @@ class Client:
         TokenRLError: an address is none, both `version` and `label` are
             given, or a certificate cannot be read.
     """
-
-    def __init__(
-        self,
-        address: str | Sequence[str] = "localhost:8500",
-        model: str = "headline",
-        version: int | None = None,
-        label: str | None = None,
-        timeout: float = 60.0,
-        max_message_bytes: int = 2**31 - 1,
-        tls: TLS | None = None,
-        tries: int = 5,
-    ):
-        self.model = model
-        self.timeout = timeout
-        self._tries = tries
-        self._calls = Calls(model, version, label)
-        self._servers = Servers(address)
-        self._channels = self._servers.open(grpc, tls, max_message_bytes)
 
     def predict(
         self,
@@ -275,12 +256,5 @@ class Client:
             finally:
                 stream.cancel()
 
-    def _attempts(
-        self, timeout: float | None, tries: int | None = None
-    ) -> Attempts:
-        return Attempts(
-            self._servers,
-            self.model,
-            self.timeout if timeout is None else timeout,
-            self._tries if tries is None else tries,
-        )
+    def _api(self) -> ModuleType:
+        return grpc

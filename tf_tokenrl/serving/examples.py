@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from tensorflow_serving.apis.input_pb2 import Input
 
+from tf_tokenrl.serving import metrics
 from tf_tokenrl.serving.call import Call
 from tf_tokenrl.serving.servable import Servable
 from tf_tokenrl.serving.status import invalid
@@ -16,8 +17,14 @@ def run(
     feed: str,
     fetches: Sequence[str],
     call: Call,
+    model: str,
+    api: str,
 ) -> tuple[int, dict[str, np.ndarray]]:
-    """Feed serialised examples to one tensor.
+    """Feed serialised examples to one tensor, and count them.
+
+    Args:
+        model: the name that metrics give to the servable,
+        api: and to what is done.
 
     Returns:
         How many examples there were, and the arrays by the names of
@@ -27,7 +34,9 @@ def run(
         StatusError: there is no example, or the model fails.
     """
     examples = _serialized(given)
-    arrays = servable.run({feed: examples}, fetches, call)
+    with metrics.runtime(model, api):
+        arrays = servable.run({feed: examples}, fetches, call)
+    metrics.examples(model, len(examples))
     return len(examples), dict(zip(fetches, arrays, strict=True))
 
 

@@ -8,7 +8,7 @@ from tensorflow_serving.apis.inference_pb2 import (
 )
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
-from tf_tokenrl.serving import classify, examples, metrics, regress
+from tf_tokenrl.serving import classify, examples, regress
 from tf_tokenrl.serving.call import UNLIMITED, Call
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.repository import Repository
@@ -53,11 +53,9 @@ def run(
     """
     feed, fetches = _plan(servable, request, flags)
     model = request.tasks[0].model_spec.name
-    with metrics.runtime(model, "MultiInference"):
-        count, arrays = examples.run(
-            servable, request.input, feed, fetches, call
-        )
-    metrics.examples(model, count)
+    count, arrays = examples.run(
+        servable, request.input, feed, fetches, call, model, "MultiInference"
+    )
     response = MultiInferenceResponse()
     for task in request.tasks:
         signature = servable.signatures[effective_name(task.model_spec)]

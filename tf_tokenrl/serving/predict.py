@@ -12,9 +12,8 @@ from tf_tokenrl.serving.repository import Repository
 from tf_tokenrl.serving.servable import Servable
 from tf_tokenrl.serving.signatures import (
     METHODS,
+    answer,
     effective_name,
-    require_spec,
-    set_spec,
 )
 from tf_tokenrl.serving.status import StatusError, invalid
 
@@ -27,11 +26,7 @@ def predict(
     Raises:
         StatusError: what the real server would answer.
     """
-    require_spec(request)
-    with repository.acquire(request.model_spec) as version:
-        response = run(version.loaded, request, repository.flags, call)
-        set_spec(response.model_spec, request.model_spec, version.number)
-    return response
+    return answer(repository, request, call, run)
 
 
 def run(

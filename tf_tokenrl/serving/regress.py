@@ -9,16 +9,15 @@ from tensorflow_serving.apis.regression_pb2 import (
     RegressionResult,
 )
 
-from tf_tokenrl.serving import examples, metrics, wire
+from tf_tokenrl.serving import examples, wire
 from tf_tokenrl.serving.call import UNLIMITED, Call
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.repository import Repository
 from tf_tokenrl.serving.servable import Servable
 from tf_tokenrl.serving.signatures import (
     REGRESS,
+    answer,
     effective_name,
-    require_spec,
-    set_spec,
 )
 from tf_tokenrl.serving.status import StatusError, invalid
 
@@ -31,11 +30,7 @@ def regress(
     Raises:
         StatusError: what the real server would answer.
     """
-    require_spec(request)
-    with repository.acquire(request.model_spec) as version:
-        response = run(version.loaded, request, repository.flags, call)
-        set_spec(response.model_spec, request.model_spec, version.number)
-    return response
+    return answer(repository, request, call, run)
 
 
 def run(
@@ -55,11 +50,9 @@ def run(
         raise invalid(f"No signature was found with the name: {name}")
     feed, fetches = plan(signature, flags)
     model = request.model_spec.name
-    with metrics.runtime(model, "Regress"):
-        count, arrays = examples.run(
-            servable, request.input, feed, fetches, call
-        )
-    metrics.examples(model, count)
+    count, arrays = examples.run(
+        servable, request.input, feed, fetches, call, model, "Regress"
+    )
     return RegressionResponse(result=result(signature, count, arrays))
 
 

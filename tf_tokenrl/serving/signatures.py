@@ -1,9 +1,19 @@
 """What the RPCs have in common: model specs and the names of methods."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from google.protobuf.message import Message
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
+from tf_tokenrl.serving.call import Call
+from tf_tokenrl.serving.flags import Flags
+from tf_tokenrl.serving.repository import Repository
+from tf_tokenrl.serving.servable import Servable
 from tf_tokenrl.serving.status import invalid
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
 
 _PREFIX = "tensorflow/serving/"
 CLASSIFY = f"{_PREFIX}classify"
@@ -20,6 +30,25 @@ def require_spec(request: Message) -> None:
     """
     if not request.HasField("model_spec"):
         raise invalid("Missing ModelSpec")
+
+
+def answer(
+    repository: Repository,
+    request: Request,
+    call: Call,
+    run: Callable[[Servable, Request, Flags, Call], Response],
+) -> Response:
+    """Run a request on the version that it names, and say which that was.
+
+    Raises:
+        StatusError: there is no such version, or `run` fails.
+    """
+    require_spec(request)
+    asked = request.model_spec
+    with repository.acquire(asked) as version:
+        response = run(version.loaded, request, repository.flags, call)
+        set_spec(response.model_spec, asked, version.number)
+    return response
 
 
 def effective_name(spec: ModelSpec) -> str:
