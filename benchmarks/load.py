@@ -2,7 +2,8 @@
 
 Two new versions are put beside the first one, and the last is taken away
 again. Every answer is compared with what its version says to that prompt
-alone, in a batch of one; then versions are swapped and memory is watched.
+alone, in a batch of one. Then memory is watched: while prompts are made of
+words never seen before, and while versions are swapped.
 """
 
 import asyncio
@@ -45,6 +46,7 @@ class Load(Work):
         clients: who ask at the same time.
         seconds: how long they do.
         questions: different prompts and seeds.
+        words: different words in prompts, once the load is over.
         swaps: versions that are loaded one after another in the end.
     """
 
@@ -57,6 +59,7 @@ class Load(Work):
     clients: int = 64
     seconds: float = 300.0
     questions: int = 50
+    words: int = 100_000
     swaps: int = 50
 
 
@@ -96,7 +99,8 @@ def measure(work: Load) -> dict:
             seen, seconds = asyncio.run(
                 _load(work, server.address, questions, expected, staged, base)
             )
-            memory = _swap(work, server, staged / "1", base)
+            memory = _say_new_words(work, server)
+            memory |= _swap(work, server, staged / "1", base)
     return {**command.described(work), **_report(seen, seconds), **memory}
 
 
@@ -210,6 +214,29 @@ def _same(reply, expected: tuple[tuple, np.ndarray]) -> bool:
     if reply.token_ids != ids:
         return False
     return np.allclose(reply.log_probs, log_probs, rtol=0, atol=_TOLERANCE)
+
+
+def _say_new_words(work: Load, server) -> dict:
+    """Full batches of prompts without a word that was said before."""
+    from tf_tokenrl.client import Client
+
+    words = [f"x{number}" for number in range(work.words)]
+    prompts = [
+        " ".join(words[start : start + work.prompt])
+        for start in range(0, work.words, work.prompt)
+    ]
+    resident = [_resident_mb(server.process)]
+    with Client(server.address, _NAME) as client:
+        for start in range(0, len(prompts), work.batch):
+            batch = prompts[start : start + work.batch]
+            client.generate(batch, max_new_tokens=1)
+            resident.append(_resident_mb(server.process))
+    return {
+        "words": len(words),
+        "memory_mb_before_words": resident[0],
+        "memory_mb_after_words": resident[-1],
+        "memory_mb_after_half_the_words": resident[len(resident) // 2],
+    }
 
 
 def _swap(work: Load, server, version: Path, base: Path) -> dict:

@@ -16,9 +16,15 @@ def test_steps_back_are_counted_but_for_the_rollback():
 
 
 @pytest.mark.slow
-def test_no_request_fails_and_none_is_answered_wrongly():
-    found = load.measure(load.Load(seconds=12.0, questions=20, swaps=2, **TINY))
+def test_no_request_fails_and_no_memory_is_lost():
+    found = load.measure(
+        load.Load(seconds=12.0, questions=20, words=1000, swaps=11, **TINY)
+    )
     assert found["versions_seen"] == [1, 2, 3]
     assert found["failed"] == found["wrong_answers"] == 0
     assert found["backward_steps"] == 0
     assert found["requests"] >= 64
+    assert found["memory_mb_after_words"] > 0
+    assert found["memory_mb_after_words"] < found["memory_mb_before_words"] + 20
+    first, tenth = found["memory_mb_at_each_tenth"]
+    assert tenth < first + 60  # what one version takes, not what ten do
