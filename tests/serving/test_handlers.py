@@ -36,6 +36,9 @@ def test_bytes_that_are_no_message(channel, method):
 def test_methods_that_are_not_there(channel):
     for method in ("PredictionService/Predic", "SessionService/SessionRun"):
         assert failure(raw(channel, method), b"")[0] == "UNIMPLEMENTED"
+    for method in ("Profile", "Monitor"):
+        call = channel.unary_unary(f"/tensorflow.ProfilerService/{method}")
+        assert failure(call, b"")[0] == "UNIMPLEMENTED"
 
 
 def test_a_client_that_cancels_frees_the_thread(server, prediction):

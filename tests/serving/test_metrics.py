@@ -1,6 +1,8 @@
 """The page as a Prometheus server would read it."""
 
+import numpy as np
 import pytest
+import tensorflow as tf
 from prometheus_client.parser import text_string_to_metric_families
 from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
 
@@ -9,6 +11,8 @@ from tests.asking import SECONDS, X, ask, examples, failure, spec
 from tests.rest_client import Client
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags, Server
+from tf_tokenrl.serving.servable import Servable
+from tf_tokenrl.serving.status import StatusError
 
 
 @pytest.fixture
@@ -25,7 +29,8 @@ def counts(client):
     before = read()
 
     def added(name, **labels):
-        key = (f":tensorflow:serving:{name}", *sorted(labels.items()))
+        full = name if name[0] == ":" else f":tensorflow:serving:{name}"
+        key = (full, *sorted(labels.items()))
         return read()[key] - before.get(key, 0)
 
     return added
@@ -82,7 +87,10 @@ def test_names_that_clients_think_of_make_no_rows(counts, client, prediction):
 def test_the_page_has_the_names_of_the_real_server(client, prediction):
     prediction.Predict(ask(x=X), timeout=SECONDS)
     text = client.ask("GET", "/counts")[1].decode()
-    prefix = ":tensorflow:serving:"
+    prefix, core = ":tensorflow:serving:", ":tensorflow:core:graph_run"
+    loads = ":tensorflow:cc:saved_model:load_"
+    assert f"# TYPE {core}s counter\n{core}s " in text
+    assert f"# TYPE {loads}attempt_count counter\n" in text
     assert f"# TYPE {prefix}request_count counter\n" in text
     assert f'{prefix}request_count{{model_name="half",status="OK"}} ' in text
     assert f"# TYPE {prefix}request_latency histogram\n" in text
@@ -98,7 +106,39 @@ def test_the_page_has_the_names_of_the_real_server(client, prediction):
         f"{prefix}model_warmup_records_read",
         f"{prefix}batching_session:queuing_latency",
         f"{prefix}batching_session:wrapped_run_count",
+        f"{loads}attempt_count",
+        f"{loads}latency",
+        f"{core}s",
+        f"{core}_time_usecs",
+        f"{core}_time_usecs_histogram",
     } <= found
+
+
+def test_loads_are_counted_however_they_end(client, tmp_path):
+    good = served.put(tmp_path / "good", 1) / "1"
+    bad = served.put(tmp_path / "bad", 1) / "1"
+    (bad / "saved_model.pb").write_bytes(b"no graph")
+    Servable(str(good), ["serve"], tf.compat.v1.ConfigProto()).close()
+    with pytest.raises(StatusError):
+        Servable(str(bad), ["serve"], tf.compat.v1.ConfigProto())
+    found = {
+        (sample.labels["model_path"], sample.labels["status"]): sample.value
+        for family in families(client)
+        for sample in family.samples
+        if family.name == ":tensorflow:cc:saved_model:load_attempt_count"
+    }
+    assert found[str(good), "success"] == found[str(bad), "fail"] == 1
+    assert (str(good), "fail") not in found
+
+
+def test_runs_of_graphs_are_counted(counts, prediction):
+    prediction.Predict(ask(x=X), timeout=SECONDS)
+    bad = ask("subtract", a=np.float32([1, 2]), b=np.float32([1, 2, 3]))
+    failure(prediction.Predict, bad)
+    core = ":tensorflow:core:graph_run"
+    assert counts(f"{core}s_total") == 1
+    assert counts(f"{core}_time_usecs_histogram_count") == 1
+    assert counts(f"{core}_time_usecs_total") > 0
 
 
 def test_only_that_path_has_the_page(client):

@@ -210,6 +210,12 @@ def test_a_policy_and_a_label_for_an_older_version(one):
             "Model two requests unsupported platform caffe",
         ),
         (
+            listing("/m", "two").replace(
+                "model_p", "logging_config {} model_p"
+            ),
+            "No request-logger-creator provided.",
+        ),
+        (
             listing("/m", "one").replace("tensorflow", "caffe"),
             "Illegal to change a model's platform. For model one platform was "
             "tensorflow and new platform requested is caffe",

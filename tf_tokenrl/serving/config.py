@@ -27,6 +27,7 @@ def configuration(flags: Flags) -> ModelServerConfig:
         try:
             check_list(config)
             check_platforms(config.model_config_list.config)
+            check_logging(config.model_config_list.config)
         except StatusError as error:
             raise TokenRLError(
                 f'Correct "{flags.model_config_file}": {error.text}.'
@@ -92,6 +93,16 @@ def check_platforms(models: Iterable[ModelConfig]) -> None:
                 f"Model {model.name} requests unsupported platform "
                 f"{platform(model)}"
             )
+
+
+def check_logging(models: Iterable[ModelConfig]) -> None:
+    """No request can be logged: the stock server has nothing for it either.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, a model asks for it.
+    """
+    if any(model.HasField("logging_config") for model in models):
+        raise invalid("No request-logger-creator provided.")
 
 
 def platform(model: ModelConfig) -> str:

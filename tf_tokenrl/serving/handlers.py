@@ -81,7 +81,8 @@ def _counted(api: str, answer: Callable) -> Callable:
 
     def counted(repository: Repository, request, call: Call):
         name = request.model_spec.name
-        with metrics.request(repository, name, api, "GRPC"):
+        known = name if repository.versions(name) else ""
+        with metrics.request(known, api, "GRPC"):
             return answer(repository, request, call)
 
     return counted

@@ -1,4 +1,4 @@
-"""What is counted, under the names of TensorFlow Serving, for Prometheus.
+"""What is counted, under the stock server's names, for Prometheus.
 
 The counts are those of the process, as in the real server. Times are in
 microseconds.
@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 
-from tf_tokenrl.serving.repository import Repository
 from tf_tokenrl.serving.status import StatusError
 
 REGISTRY = CollectorRegistry()
-_PREFIX = ":tensorflow:serving:"
+_SERVING = ":tensorflow:serving:"
+_TENSORFLOW = ":tensorflow:"
 _CREATED = re.compile(r"(# (HELP|TYPE) )?\S*_created[{ ]")
 
 
@@ -25,14 +25,18 @@ def exponential(scale: float, power: float, count: int) -> list[float]:
     return [float(f"{scale * power**i:g}") for i in range(count)]
 
 
-def _histogram(name: str, text: str, labels, buckets) -> Histogram:
+def _histogram(
+    name: str, text: str, labels, buckets, prefix: str = _SERVING
+) -> Histogram:
     return Histogram(
-        f"{_PREFIX}{name}", text, labels, buckets=buckets, registry=REGISTRY
+        f"{prefix}{name}", text, labels, buckets=buckets, registry=REGISTRY
     )
 
 
-def _counter(name: str, text: str, labels=()) -> Counter:
-    return Counter(f"{_PREFIX}{name}", text, labels, registry=REGISTRY)
+def _counter(
+    name: str, text: str, labels=(), prefix: str = _SERVING
+) -> Counter:
+    return Counter(f"{prefix}{name}", text, labels, registry=REGISTRY)
 
 
 _LATENCY = exponential(10, 1.8, 33)
@@ -104,33 +108,62 @@ PADDING_SIZE = _histogram(
     ("execution_batch_size",),
     _SIZE,
 )
+LOAD_ATTEMPT_COUNT = _counter(
+    "cc:saved_model:load_attempt_count",
+    "The number of times a SavedModel was loaded, or was not.",
+    ("model_path", "status"),
+    _TENSORFLOW,
+)
+LOAD_LATENCY = _counter(
+    "cc:saved_model:load_latency",
+    "Latency in microseconds for SavedModels that were successfully loaded.",
+    ("model_path",),
+    _TENSORFLOW,
+)
+GRAPH_RUNS = _counter(
+    "core:graph_runs",
+    "The number of graph executions used to collect graph_run_time_usecs.",
+    prefix=_TENSORFLOW,
+)
+GRAPH_RUN_TIME = _counter(
+    "core:graph_run_time_usecs",
+    "The total time spent on executing graphs in microseconds.",
+    prefix=_TENSORFLOW,
+)
+GRAPH_RUN_TIMES = _histogram(
+    "core:graph_run_time_usecs_histogram",
+    "The wall-clock time spent on executing graphs in microseconds.",
+    (),
+    exponential(1000, 2, 20),
+    _TENSORFLOW,
+)
 _COUNTERS_WITHOUT_TOTAL = (
-    "request_count",
-    "model_warmup_records_read",
-    "batching_session:wrapped_run_count",
+    f"{_SERVING}request_count",
+    f"{_SERVING}model_warmup_records_read",
+    f"{_SERVING}batching_session:wrapped_run_count",
+    f"{_TENSORFLOW}cc:saved_model:load_attempt_count",
+    f"{_TENSORFLOW}cc:saved_model:load_latency",
+    f"{_TENSORFLOW}core:graph_runs",
+    f"{_TENSORFLOW}core:graph_run_time_usecs",
 )
 
 
 def request(
-    repository: Repository, model: str, api: str, entrypoint: str
+    model: str, api: str, entrypoint: str
 ) -> contextlib.AbstractContextManager[None]:
     """Count a request, and time it if it succeeds.
 
-    Models that do not exist count as one, without a name, so that the table
-    does not grow with what clients think of.
-
     Args:
-        repository: which models there are.
-        model: the one asked for.
+        model: the one asked for; "" for any that does not exist, so that the
+            table does not grow with what clients think of.
         api: "Predict" and the like.
         entrypoint: "GRPC" or "REST".
     """
-    known = model if repository.versions(model) else ""
 
     def record(status: str, duration: float) -> None:
-        REQUEST_COUNT.labels(known, status).inc()
+        REQUEST_COUNT.labels(model, status).inc()
         if status == "OK":
-            REQUEST_LATENCY.labels(known, api, entrypoint).observe(duration)
+            REQUEST_LATENCY.labels(model, api, entrypoint).observe(duration)
 
     return _timed(record)
 
@@ -152,6 +185,30 @@ def warmup(path: str) -> contextlib.AbstractContextManager[None]:
             duration
         )
     )
+
+
+def load(path: str) -> contextlib.AbstractContextManager[None]:
+    """Count a SavedModel that is loaded, and time it if that succeeds."""
+
+    def record(status: str, duration: float) -> None:
+        ended = "success" if status == "OK" else "fail"
+        LOAD_ATTEMPT_COUNT.labels(path, ended).inc()
+        if status == "OK":
+            LOAD_LATENCY.labels(path).inc(int(duration))
+
+    return _timed(record)
+
+
+def graph_run() -> contextlib.AbstractContextManager[None]:
+    """Count and time a run of a graph, unless it fails."""
+
+    def record(status: str, duration: float) -> None:
+        if status == "OK":
+            GRAPH_RUNS.inc()
+            GRAPH_RUN_TIME.inc(int(duration))
+            GRAPH_RUN_TIMES.observe(duration)
+
+    return _timed(record)
 
 
 def examples(model: str, count: int) -> None:
@@ -183,6 +240,6 @@ def page() -> str:
     """All counts, in Prometheus' text format."""
     text = generate_latest(REGISTRY).decode()
     for name in _COUNTERS_WITHOUT_TOTAL:
-        text = text.replace(f"{_PREFIX}{name}_total", f"{_PREFIX}{name}")
+        text = text.replace(f"{name}_total", name)
     lines = text.splitlines(keepends=True)
     return "".join(line for line in lines if not _CREATED.match(line))

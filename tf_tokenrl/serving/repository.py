@@ -176,6 +176,7 @@ class Repository:
                 _check_same_platform(model, before[model.name])
         labels = self._labels.after(models, self._is_available)
         configs.check_platforms(models)
+        configs.check_logging(models)
         if not anywhere:
             self._places.check(models)
         self._models = self._with(models, self._models)

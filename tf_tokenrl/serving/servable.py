@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the ops tokenizers need)
 
+from tf_tokenrl.serving import metrics
 from tf_tokenrl.serving.call import UNLIMITED, Call
 from tf_tokenrl.serving.interruption import Interruption
 from tf_tokenrl.serving.session import Session
@@ -43,7 +44,8 @@ class Servable:
             )
         self._session = Session(config)
         try:
-            graph = self._session.load(path, tags)
+            with metrics.load(path):
+                graph = self._session.load(path, tags)
             # Copies, for a part of a message keeps all of it.
             self.signatures = copy.deepcopy(dict(graph.signature_def))
             self._interruption = Interruption(self._session, self._outputs())
@@ -67,7 +69,8 @@ class Servable:
         Raises:
             StatusError: the runtime's own code and text.
         """
-        return self._interruption.run(feeds, fetches, call)
+        with metrics.graph_run():
+            return self._interruption.run(feeds, fetches, call)
 
     @property
     def alone(self) -> "Servable":

@@ -1,5 +1,6 @@
 """Batching as clients and operators of the server meet it."""
 
+import queue
 from concurrent import futures
 
 import grpc
@@ -129,6 +130,85 @@ def test_errors_on_the_wire(client, prediction):
     code, _ = failure(prediction.Predict, request, seconds=0.2)
     assert code == "DEADLINE_EXCEEDED"
     assert client.post("half:predict", {"inputs": [[1]]})[0] == 200
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """Batches of two rows, which are waited for; one runs, one may wait."""
+    folder = tmp_path_factory.mktemp("pairs")
+    parameters = folder / "batching.config"
+    parameters.write_text(
+        "max_batch_size { value: 2 } num_batch_threads { value: 1 } "
+        "batch_timeout_micros { value: 60000000 } "
+        "max_enqueued_batches { value: 1 }"
+    )
+    flags = Flags(
+        model_base_path=str(served.put(folder / "half", 7)),
+        model_name="half",
+        enable_batching=True,
+        batching_parameters_file=str(parameters),
+        port=0,
+        rest_api_port=-1,
+        rest_api_timeout_in_ms=100,
+    )
+    with Server(flags) as running:
+        yield running
+
+
+@pytest.fixture
+def predict(pairs):
+    with grpc.insecure_channel(f"127.0.0.1:{pairs.port}") as channel:
+        yield PredictionServiceStub(channel).Predict
+
+
+def test_unequal_shapes_fail_all_of_a_batch(predict):
+    calls = [
+        predict.future(ask(x=np.zeros([1, width], "f4")), timeout=SECONDS)
+        for width in (1, 2)
+    ]
+    for call in calls:
+        assert call.exception().code().name == "FAILED_PRECONDITION"
+        assert call.exception().details() == (
+            "Tensors with name 'serving_default_x:0' from different tasks "
+            "have different shapes and padding is turned off. Set "
+            "pad_variable_length_inputs to true, or ensure that all tensors "
+            "with the same name have equal dimensions starting with the "
+            "first dim."
+        )
+
+
+def test_an_output_without_rows(predict):
+    assert failure(predict, ask("join", text=[b"a", b"b"])) == (
+        "FAILED_PRECONDITION",
+        "Batched output tensor has 0 dimensions",
+    )
+
+
+def test_a_queue_is_full(predict):
+    """Of three batches one can run and one can wait."""
+    request = ask("spin", count=np.int32([2**31 - 1] * 2))
+    calls = [predict.future(request, timeout=SECONDS) for _ in range(3)]
+    done: queue.Queue = queue.Queue()
+    for call in calls:
+        call.add_done_callback(done.put)
+    refused = done.get(timeout=SECONDS).exception()
+    for call in calls:
+        call.cancel()
+    assert (refused.code().name, refused.details()) == (
+        "UNAVAILABLE",
+        "The batch scheduling queue to which this task was submitted is full; "
+        "currently 1 batches enqueued and max_enqueued_batches is 1",
+    )
+
+
+def test_out_of_time_in_the_queue(pairs):
+    client = Client(pairs.http_port)
+    request = {"signature_name": "shout", "inputs": ["a"]}
+    assert client.post("half:predict", request) == (
+        429,
+        {"error": "Run() timeout exceeded while waiting in batching queue"},
+    )
+    client.close()
 
 
 @pytest.mark.parametrize("own", [None, "max_batch_size { value: 1 }"])

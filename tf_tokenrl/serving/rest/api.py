@@ -195,7 +195,8 @@ class Rest:
         if method != "POST" or target is None or word not in methods:
             raise invalid(f"Malformed request: {method} {path}")
         name = target.spec.name
-        with metrics.request(self._repository, name, word, "REST"):
+        known = name if self._repository.versions(name) else ""
+        with metrics.request(known, word, "REST"):
             return methods[word](target.spec, body, call)
 
     def _predict(self, spec: ModelSpec, body: bytes, call: Call) -> str:
