@@ -49,6 +49,10 @@ class HalfPlusTwo(tf.Module):
         return {"done": done}
 
     @tf.function(input_signature=_signature(text=tf.string))
+    def raw(self, text):
+        return {"raw_bytes": tf.identity(text)}
+
+    @tf.function(input_signature=_signature(text=tf.string))
     def join(self, text):
         return {"joined": tf.strings.reduce_join(text)}
 
@@ -204,6 +208,7 @@ def _saved(kind: str) -> Path:
             "serving_default": model.half_plus_two,
             "subtract": model.subtract,
             "shout": model.shout,
+            "raw": model.raw,
             "spin": model.spin,
             "join": model.join,
             "shrink": model.shrink,

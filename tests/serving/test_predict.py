@@ -62,6 +62,15 @@ def test_the_runtime_alone_judges_shapes(prediction):
     assert len(response.outputs["y"].tensor_shape.dim) == 3
 
 
+def test_fields_that_the_stock_server_ignores(prediction):
+    request = ask(x=X)
+    request.client_id = b"somebody"
+    request.predict_streamed_options.SetInParent()
+    request.request_options.max_cache_length = 1
+    response = prediction.Predict(request, timeout=SECONDS)
+    assert list(response.outputs["y"].float_val) == [2.5, 3.0]
+
+
 PREDICT_ERRORS = [
     (PredictRequest(), "INVALID_ARGUMENT", "Missing ModelSpec"),
     (

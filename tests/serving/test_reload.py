@@ -15,6 +15,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from tests import served
 from tests.asking import SECONDS, X, ask, failure, spec, with_version
+from tests.rest_client import Client
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags, Server
 from tf_tokenrl.serving.reload import ConfigFile
@@ -89,6 +90,7 @@ def running(tmp_path_factory):
         num_load_threads=2,
         num_unload_threads=1,
         reload_base_paths="*",
+        rest_api_port=-1,
     )
     with Server(flags) as server:
         made = Running(folder, server)
@@ -100,6 +102,12 @@ def running(tmp_path_factory):
                 "UNAVAILABLE",
                 "Model labels does not init yet.stable",
             )
+            client = Client(server.http_port)
+            assert client.post("one/labels/stable:predict", "{}") == (
+                503,
+                {"error": "Model labels does not init yet.stable"},
+            )
+            client.close()
             yield made
 
 

@@ -88,6 +88,20 @@ def test_bytes(client):
     )
 
 
+def test_outputs_that_are_called_bytes_come_as_base64(client):
+    request = {"signature_name": "raw", "instances": ["abc"]}
+    assert client.post("half:predict", request) == (
+        200,
+        {"predictions": [{"b64": "YWJj"}]},
+    )
+
+
+def test_floats_keep_their_point_and_what_follows_is_ignored(client):
+    body = '{"inputs": [[0]]} and more'
+    code, text = client.ask("POST", "/v1/models/half:predict", body)
+    assert (code, b"2.0" in text) == (200, True)
+
+
 def test_half_a_million_levels(client):
     """More dimensions than a tensor can have, but no harm."""
     depth = 500_000
