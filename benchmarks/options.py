@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 _OURS = {"json", "peer", "peer_script", "rounds"}
+_UNKNOWN_TO_PEERS = {"accumulation"}
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,12 @@ class Learning(Work):
         algorithm: "rloo" is REINFORCE with leave-one-out baselines and KL in
             the reward, "grpo" has k3 in the loss; both sample four answers to
             each prompt.
+        accumulation: parts in which the project computes an update, which
+            changes what memory it needs; the peer takes one.
     """
 
     algorithm: Literal["rloo", "grpo"] = "rloo"
+    accumulation: int = 1
 
 
 def flags(work: Work, peer: bool = False) -> list[str]:
@@ -70,6 +74,8 @@ def flags(work: Work, peer: bool = False) -> list[str]:
     for field in dataclasses.fields(work):
         value = getattr(work, field.name)
         if field.name in _OURS:
+            continue
+        if peer and field.name in _UNKNOWN_TO_PEERS:
             continue
         if peer and value == "mixed_bfloat16":
             value = "bfloat16"

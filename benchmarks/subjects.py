@@ -59,6 +59,7 @@ def trainer(work: Learning) -> Trainer:
         optimizer=Adam(_LEARNING_RATE),
         reference=learner.frozen_copy(),
         kl_loss=kl_loss,
+        accumulation=work.accumulation,
     )
 
 

@@ -310,7 +310,8 @@ class Trainer:
             rng = np.random.default_rng((self.seed, step, epoch))
             order = rng.permutation(rows)
             for start in range(0, size * self.algorithm.minibatches, size):
-                yield order[start : start + size]
+                # Neighbours that answer one prompt share its reading.
+                yield np.sort(order[start : start + size])
 
     def _stop(self) -> None:
         self.policy.stop_training = True

@@ -12,7 +12,6 @@ import asyncio
 import json
 import os
 import random
-import resource
 import socket
 import threading
 import time
@@ -21,6 +20,7 @@ os.environ.update(HF_HUB_OFFLINE="1", CUDA_VISIBLE_DEVICES="")
 
 import fastapi  # noqa: E402
 import httpx  # noqa: E402
+import random_gpt2  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
 import uvicorn  # noqa: E402
@@ -28,31 +28,11 @@ import uvicorn  # noqa: E402
 
 def read_options() -> argparse.Namespace:
     """The options of `benchmarks.serving`."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--dtype", default="float32")
-    sizes = {"layers": 4, "heads": 4, "width": 256, "vocabulary": 8192}
-    sizes |= {"batch": 32, "prompt": 32, "new": 64, "iterations": 15}
-    sizes |= {"clients": 32, "requests": 6, "wait_micros": 0}
-    for name, default in sizes.items():
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, type=int, default=default)
-    return parser.parse_args()
-
-
-def make_model(options: argparse.Namespace):
-    """A random GPT-2 that never stops by itself."""
-    torch.manual_seed(0)
-    config = transformers.GPT2Config(
-        vocab_size=options.vocabulary,
-        n_layer=options.layers,
-        n_head=options.heads,
-        n_embd=options.width,
-        n_positions=max(1024, options.prompt + options.new),
-        bos_token_id=0,
-        eos_token_id=None,
-    )
-    model = transformers.GPT2LMHeadModel(config)
-    return model.to(getattr(torch, options.dtype)).eval()
+    small = {"layers": 4, "heads": 4, "width": 256, "vocabulary": 8192}
+    asked = {"clients": 32, "requests": 6, "wait_micros": 0}
+    return random_gpt2.parser(
+        **small, **asked, batch=32, iterations=15
+    ).parse_args()
 
 
 def make_application(model, new: int) -> fastapi.FastAPI:
@@ -102,7 +82,9 @@ def main():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    application = make_application(make_model(options), options.new)
+    application = make_application(
+        random_gpt2.make(options).eval(), options.new
+    )
     server = uvicorn.Server(
         uvicorn.Config(application, port=port, log_level="warning")
     )
@@ -113,7 +95,6 @@ def main():
     asyncio.run(drive(options, url, 1, 2))
     one = asyncio.run(drive(options, url, 1, options.iterations))
     many = asyncio.run(drive(options, url, options.clients, options.requests))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     report = {
         "peer": f"FastAPI {fastapi.__version__}",
         "transformers": transformers.__version__,
@@ -122,7 +103,7 @@ def main():
         "one_client_tokens_per_second": one,
         "served_tokens_per_second": many,
         "best_tokens_per_second": max(one, many),
-        "peak_memory_mb": round(peak, 1),
+        "peak_memory_mb": random_gpt2.peak_memory_mb(),
     }
     print(json.dumps(report))
     server.should_exit = True

@@ -10,58 +10,27 @@ JSON is printed.
 import argparse
 import json
 import os
-import re
 import statistics
 import time
-from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", CUDA_VISIBLE_DEVICES="")
 
+import random_gpt2  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
 
 
 def read_options() -> argparse.Namespace:
     """The options of `benchmarks.update`."""
-    parser = argparse.ArgumentParser()
+    parser = random_gpt2.parser()
     parser.add_argument("--algorithm", default="rloo", help="changes nothing")
-    parser.add_argument("--dtype", default="float32")
-    sizes = {"layers": 12, "heads": 12, "width": 768, "vocabulary": 50257}
-    sizes |= {"batch": 8, "prompt": 32, "new": 64, "iterations": 5}
-    for name, default in sizes.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
     return parser.parse_args()
-
-
-def make_model(options: argparse.Namespace):
-    """A random GPT-2 without dropout."""
-    torch.manual_seed(0)
-    config = transformers.GPT2Config(
-        vocab_size=options.vocabulary,
-        n_layer=options.layers,
-        n_head=options.heads,
-        n_embd=options.width,
-        n_positions=max(1024, options.prompt + options.new),
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        resid_pdrop=0.0,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    model = transformers.GPT2LMHeadModel(config)
-    return model.to(getattr(torch, options.dtype)).train()
-
-
-def peak_memory_mb() -> float:
-    """The most memory this process ever held, in units of 2**20 bytes."""
-    status = Path("/proc/self/status").read_text("utf-8")
-    return round(int(re.findall(r"VmHWM:\s*(\d+)", status)[0]) / 1024, 1)
 
 
 def main():
     """Take several steps; print the median after the first."""
     options = read_options()
-    model = make_model(options)
+    model = random_gpt2.make(options, stop=0).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
     length = options.prompt + options.new
     texts = torch.randint(4, options.vocabulary, (options.batch, length))
@@ -83,7 +52,7 @@ def main():
         **vars(options),
         "seconds_per_update": round(median, 4),
         "update_tokens_per_second": round(texts.numel() / median, 1),
-        "peak_memory_mb": peak_memory_mb(),
+        "peak_memory_mb": random_gpt2.peak_memory_mb(),
         "all_seconds": [round(s, 4) for s in seconds],
     }
     print(json.dumps(report))

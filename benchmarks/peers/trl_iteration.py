@@ -10,15 +10,14 @@ import argparse
 import json
 import os
 import random
-import re
 import statistics
 import tempfile
 import time
-from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", CUDA_VISIBLE_DEVICES="")
 
 import datasets  # noqa: E402
+import random_gpt2  # noqa: E402
 import tokenizers  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
@@ -35,13 +34,8 @@ _TRAINERS = {
 
 def read_options() -> argparse.Namespace:
     """The options of `benchmarks.iteration`."""
-    parser = argparse.ArgumentParser()
+    parser = random_gpt2.parser()
     parser.add_argument("--algorithm", choices=sorted(_TRAINERS), required=True)
-    parser.add_argument("--dtype", default="float32")
-    sizes = {"layers": 12, "heads": 12, "width": 768, "vocabulary": 50257}
-    sizes |= {"batch": 8, "prompt": 32, "new": 64, "iterations": 5}
-    for name, default in sizes.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
     return parser.parse_args()
 
 
@@ -62,27 +56,13 @@ class Clock(transformers.TrainerCallback):
 
 def write_model(options: argparse.Namespace, folder: str):
     """A folder with a random GPT-2; returns the tokenizer of its words."""
-    torch.manual_seed(0)
     stop = options.vocabulary - 1
     ids = {f"w{i}": i for i in range(stop)} | {_STOP: stop}
     words = tokenizers.Tokenizer(
         tokenizers.models.WordLevel(ids, unk_token=_STOP)
     )
     words.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
-    config = transformers.GPT2Config(
-        vocab_size=options.vocabulary,
-        n_layer=options.layers,
-        n_head=options.heads,
-        n_embd=options.width,
-        n_positions=max(1024, options.prompt + options.new),
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        resid_pdrop=0.0,
-        bos_token_id=stop,
-        eos_token_id=stop,
-    )
-    model = transformers.GPT2LMHeadModel(config)
-    model.to(getattr(torch, options.dtype)).save_pretrained(folder)
+    random_gpt2.make(options, stop).save_pretrained(folder)
     fast = transformers.PreTrainedTokenizerFast(
         tokenizer_object=words, eos_token=_STOP, pad_token=_STOP
     )
@@ -136,12 +116,6 @@ def make_trainer(options: argparse.Namespace, folder: str, clock: Clock):
     )
 
 
-def peak_memory_mb() -> float:
-    """The most memory this process ever held, in units of 2**20 bytes."""
-    status = Path("/proc/self/status").read_text("utf-8")
-    return round(int(re.findall(r"VmHWM:\s*(\d+)", status)[0]) / 1024, 1)
-
-
 def main():
     """Train, and print the median step after the first."""
     options, clock = read_options(), Clock()
@@ -156,7 +130,7 @@ def main():
         **vars(options),
         "seconds_per_iteration": round(median, 4),
         "new_tokens_per_second": round(options.batch * options.new / median, 1),
-        "peak_memory_mb": peak_memory_mb(),
+        "peak_memory_mb": random_gpt2.peak_memory_mb(),
         "all_seconds": [round(s, 4) for s in seconds],
     }
     print(json.dumps(report))

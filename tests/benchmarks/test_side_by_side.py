@@ -80,3 +80,9 @@ def test_a_peer_that_fails_is_named(tmp_path, ours):
 
 def test_flags_say_the_work_again():
     assert flags(Work(batch=3))[-8:-6] == ["--batch", "3"]
+
+
+def test_a_peer_is_not_told_what_it_does_not_know():
+    work = Learning(accumulation=2)
+    assert "--accumulation" in flags(work)
+    assert "--accumulation" not in flags(work, peer=True)

@@ -15,18 +15,24 @@ def inputs(rows=5):
     return tf.constant(rng.normal(size=(rows, WIDTH)), tf.float32)
 
 
+@pytest.fixture(autouse=True)
+def small_kernels_count(monkeypatch):
+    """Panels are for kernels larger than those of a test."""
+    monkeypatch.setattr(products, "_LEAST", 0)
+
+
 @pytest.mark.parametrize("heads", [2, 3])
 def test_layers_side_by_side(heads):
-    """With two heads of 32 in panels of 64, with three in no panels."""
+    """With two heads of 16 in panels of 32, with three in no panels."""
     layers = [
         keras.layers.EinsumDense(
-            "bc,cde->bde", (heads, 32), bias_axes="de", bias_initializer="ones"
+            "bc,cde->bde", (heads, 16), bias_axes="de", bias_initializer="ones"
         )
         for _ in range(3)
     ]
     x = inputs()
     expected = [layer(x) for layer in layers]
-    weights = products.kernels(*layers)
+    weights = products.in_panels(products.kernels(*layers))
     assert weights[0].shape.rank == (3 if heads == 2 else 2)
     found = tf.split(products.apply(weights, x), 3, axis=-1)
     for one, other in zip(found, expected, strict=True):
@@ -37,7 +43,7 @@ def test_a_kernel_that_sums_over_two_axes_and_has_no_bias():
     layer = keras.layers.EinsumDense("bcd,cde->be", (128,))
     x = tf.reshape(inputs(), [5, 4, 6])
     expected = layer(x)
-    weights = products.kernels(layer, inputs=2)
+    weights = products.in_panels(products.kernels(layer, inputs=2))
     found = products.apply(weights, tf.reshape(x, [5, -1]))
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -61,7 +67,7 @@ def test_logits_are_those_of_the_embedding(size, options):
 def test_half_precision_is_cast_when_prepared():
     layer = keras.layers.Dense(64, dtype="mixed_bfloat16")
     expected = layer(inputs())
-    weights = products.kernels(layer)
+    weights = products.in_panels(products.kernels(layer))
     assert {w.dtype for w in weights} == {tf.bfloat16}
     found = products.apply(weights, tf.cast(inputs(), tf.bfloat16))
     assert found.dtype == tf.bfloat16

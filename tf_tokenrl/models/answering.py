@@ -21,6 +21,7 @@ from tf_tokenrl.models.decoding import (
     keep_prompts,
     state_shapes,
 )
+from tf_tokenrl.models.packed import equal_neighbours
 from tf_tokenrl.models.sampling import Sampling, uniforms
 
 _CHUNK = 32  # columns whose keys and values grow before they join the rest
@@ -234,13 +235,7 @@ def _arranged(ids, lengths, noise, sampling, slots) -> _Prompts:
                 lambda x: tf.gather(x, order), sampling.tensors()
             )
         )
-    inside = tf.sequence_mask(lengths, tf.shape(ids)[1])
-    own = tf.where(inside, ids, 0)
-    differs = tf.reduce_any(own[1:] != own[:-1], axis=-1)
-    differs |= lengths[1:] != lengths[:-1]
-    differs = tf.concat([[True], differs], axis=0)
-    groups = tf.cumsum(tf.cast(differs, tf.int32)) - 1
-    first = tf.cast(tf.where(differs)[:, 0], tf.int32)
+    groups, first = equal_neighbours(ids, lengths)
     return _Prompts(ids, lengths, order, groups, first, noise, sampling)
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tf_tokenrl.models import products
+from tf_tokenrl.models.attention import Places, attend
 from tf_tokenrl.models.decoding import Decoder, Prefill, take
 
 
@@ -31,6 +32,11 @@ class CachedAttentionDecoder(Decoder):
 
     def __init__(self, policy, architecture):
         super().__init__(policy)
+        weights = architecture.weights
+        weights["layers"] = [
+            {name: products.in_panels(kept) for name, kept in layer.items()}
+            for layer in weights["layers"]
+        ]
         self.architecture = architecture
         self.logits = products.Output(policy.backbone.token_embedding)
         self.layers = range(policy.backbone.num_layers)
@@ -44,19 +50,18 @@ class CachedAttentionDecoder(Decoder):
         that padding costs next to nothing.
         """
         rows, width = tf.unstack(tf.shape(prompt_ids))
-        place = _Places(lengths, width)
+        place = Places(lengths, width)
         ids = tf.gather_nd(prompt_ids, place.of_tokens)
         positions = place.of_tokens[:, 1]
         x = self.architecture.embed(ids, positions)
         cache = {"lengths": lengths, "keys": [], "values": []}
         for layer in self.layers:
             q, k, v = self.architecture.project(layer, x, positions)
-            group = q.shape[1] // k.shape[1]
-            mask = tf.tile(place.mask, [1, 1, group, 1])
             k, v = place.spread(k), place.spread(v)
             cache["keys"].append(k)
             cache["values"].append(v)
-            attended = attend(place.spread(q), [(k, v, mask)])
+            q = place.spread(q)
+            attended = attend(q, [(k, v, place.causal(q, k))])
             x = self.architecture.finish(layer, x, place.pack(attended))
         last = tf.gather(x, tf.cumsum(lengths) - 1)
         return Prefill(self.architecture.normalize(last), cache)
@@ -130,72 +135,6 @@ class CachedAttentionDecoder(Decoder):
             ),
             cache,
         )
-
-
-class _Places:
-    """Where the tokens of prompts stand: one behind the other, or `[B, P]`.
-
-    Args:
-        lengths: int32 `[B]`.
-        width: P; prompts end in the last column.
-    """
-
-    def __init__(self, lengths, width):
-        columns = tf.range(width)
-        self.of_tokens = tf.cast(
-            tf.where(columns[None] < lengths[:, None]), tf.int32
-        )
-        before = tf.cumsum(lengths, exclusive=True)
-        index = columns[None] - (width - lengths)[:, None]
-        present = index >= 0
-        self._index = tf.maximum(index, 0) + before[:, None]
-        self._shift = tf.gather(width - lengths, self.of_tokens[:, 0])
-        causal = columns[:, None] >= columns[None]
-        self.mask = causal[None, None] & present[:, None, None]
-
-    def spread(self, x: tf.Tensor) -> tf.Tensor:
-        """`[N, heads, size]` -> `[B, heads, P, size]`."""
-        return tf.transpose(tf.gather(x, self._index), [0, 2, 1, 3])
-
-    def pack(self, x: tf.Tensor) -> tf.Tensor:
-        """`[B, heads, P, size]` -> `[N, heads * size]`."""
-        row, column = tf.unstack(self.of_tokens, axis=1)
-        place = tf.stack([row, column + self._shift], axis=1)
-        width = x.shape[1] * x.shape[3]
-        x = tf.gather_nd(tf.transpose(x, [0, 2, 1, 3]), place)
-        return tf.reshape(x, [-1, width])
-
-
-def attend(query: tf.Tensor, parts: list) -> tf.Tensor:
-    """Softmax attention of `query` over several stretches of keys.
-
-    Args:
-        query: `[B, heads, L, size]`.
-        parts: `(keys, values, mask)`, keys and values `[B, key heads, C,
-            size]`. Each group of heads / key heads queries shares its keys;
-            the mask is broadcastable to `[B, key heads, group * L, C]`, or
-            None.
-
-    Returns:
-        `[B, heads, L, size]`.
-    """
-    rows, length = tf.shape(query)[0], tf.shape(query)[2]
-    heads, size = query.shape[1], query.shape[3]
-    key_heads = parts[0][0].shape[1]
-    query *= tf.cast(size, query.dtype) ** -0.5
-    grouped = [rows, key_heads, heads // key_heads * length, size]
-    query = tf.reshape(query, grouped)
-    scores = []
-    for keys, _, mask in parts:
-        score = tf.cast(tf.matmul(query, keys, transpose_b=True), tf.float32)
-        # Not -inf: a column of padding sees nothing, and must not become NaN.
-        scores.append(score if mask is None else tf.where(mask, score, -1e30))
-    weights = tf.cast(tf.nn.softmax(tf.concat(scores, axis=-1)), query.dtype)
-    weights = tf.split(weights, [tf.shape(s)[-1] for s in scores], axis=-1)
-    attended = [
-        tf.matmul(w, part[1]) for w, part in zip(weights, parts, strict=True)
-    ]
-    return tf.reshape(tf.add_n(attended), [rows, heads, length, size])
 
 
 def _map_columns(function, cache):

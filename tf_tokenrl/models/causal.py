@@ -5,7 +5,12 @@ import keras_hub
 import tensorflow as tf
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models import activations, architectures, output_layer
+from tf_tokenrl.models import (
+    activations,
+    architectures,
+    output_layer,
+    packed,
+)
 from tf_tokenrl.models.cached_attention import CachedAttentionDecoder
 from tf_tokenrl.models.call_with_cache import (
     CallWithCacheDecoder,
@@ -57,6 +62,12 @@ class CausalPolicy(GenerativePolicy):
             },
             training=False,
         )
+
+    def answer_states(self, *answers):
+        architecture = architectures.find(self.backbone)
+        if architecture is None:
+            return super().answer_states(*answers)
+        return packed.answer_states(architecture, *answers)
 
     def logits(self, hidden):
         embedding = self.backbone.token_embedding

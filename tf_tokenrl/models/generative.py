@@ -129,22 +129,33 @@ class GenerativePolicy(Policy):
         return Rollout(prompt_ids, prompt_mask, *place_after(given, rest[2:6]))
 
     def action_states(self, inputs: dict) -> tf.Tensor:
-        """See `Policy.action_states`.
+        """See `Policy.action_states`."""
+        mask = tf.cast(inputs["mask"], tf.int32)
+        after = tf.cumsum(mask, axis=1, reverse=True)
+        return self.answer_states(
+            tf.cast(inputs["prompt_ids"], tf.int32),
+            tf.reduce_sum(tf.cast(inputs["prompt_mask"], tf.int32), -1),
+            tf.cast(inputs["actions"], tf.int32),
+            tf.reduce_sum(tf.cast(after > 0, tf.int32), -1),
+        )
+
+    def answer_states(self, prompt_ids, lengths, actions, counts) -> tf.Tensor:
+        """Hidden states from which each token of some answers was chosen.
 
         Prompt and answer are joined without a gap, so that every row is
         computed as if it stood alone, whatever its batch is padded to.
+
+        Args:
+            prompt_ids: int32 `[B, P]`, padded on the right.
+            lengths: int32 `[B]`, tokens of each prompt, at least 1.
+            actions: int32 `[B, T]`, padded on the right.
+            counts: int32 `[B]`, tokens of each answer.
+
+        Returns:
+            `[B, T, H]`; what stands behind the end of an answer means
+            nothing.
         """
-        prompt_ids = tf.cast(inputs["prompt_ids"], tf.int32)
-        actions = tf.cast(inputs["actions"], tf.int32)
         width, columns = tf.shape(prompt_ids)[1], tf.shape(actions)[1]
-        lengths = tf.reduce_sum(tf.cast(inputs["prompt_mask"], tf.int32), -1)
-        answer = tf.reverse(
-            tf.cumsum(
-                tf.reverse(tf.cast(inputs["mask"], tf.int32), [1]), axis=1
-            ),
-            [1],
-        )
-        totals = lengths + tf.reduce_sum(tf.cast(answer > 0, tf.int32), -1)
         place = tf.range(width + columns)[None]
         source = tf.where(
             place < lengths[:, None], place, place - lengths[:, None] + width
@@ -152,7 +163,7 @@ class GenerativePolicy(Policy):
         source = tf.minimum(source, width + columns - 1)
         joined = tf.concat([prompt_ids, actions], axis=1)
         joined = tf.gather(joined, source, batch_dims=1)
-        present = place < totals[:, None]
+        present = place < (lengths + counts)[:, None]
         joined = tf.where(present, joined, 0)
         hidden = self.hidden_states(joined, present)
         before = lengths[:, None] - 1 + tf.range(columns)[None]

@@ -1,9 +1,10 @@
 """Products of few rows with large kernels, prepared once before a loop.
 
 On a CPU the product of 8 rows with a kernel takes as long as the kernel takes
-to be read. oneDNN reads 64 columns at a time; in a kernel `[I, O]` they lie
+to be read. oneDNN reads some columns at a time; in a kernel `[I, O]` they lie
 `O` numbers apart, row after row. Here a kernel is therefore cut into panels
-`[O / 64, I, 64]`, each of which is read from its first number to its last.
+`[O / C, I, C]`, each of which is read from its first number to its last; C is
+32 in float32 and 64 in bfloat16.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-_PANEL = 64
+_PANEL = 128  # bytes of a panel's row
+_LEAST = 2**20  # bytes; a kernel up to here stays in a core's cache
 
 
 def kernels(*layers, inputs: int = 1) -> list[tf.Tensor]:
@@ -26,8 +28,7 @@ def kernels(*layers, inputs: int = 1) -> list[tf.Tensor]:
         inputs: see above.
 
     Returns:
-        The kernel, in panels if its width allows, and the bias `[O]` if
-        there is one.
+        The kernel `[I, O]`, and the bias `[O]` if there is one.
     """
     dtype = layers[0].compute_dtype
 
@@ -38,13 +39,21 @@ def kernels(*layers, inputs: int = 1) -> list[tf.Tensor]:
         return tf.cast(tf.reshape(kernel, [size, -1]), dtype)
 
     kernel = _side_by_side([flat(layer.kernel) for layer in layers])
-    if kernel.shape[1] % _PANEL == 0 and _panels_pay():
-        kernel = _in_panels(kernel)
     biases = [layer.bias for layer in layers if layer.bias is not None]
     if not biases:
         return [kernel]
     flat_biases = [tf.cast(tf.reshape(b, [-1]), dtype) for b in biases]
     return [kernel, _side_by_side(flat_biases)]
+
+
+def in_panels(weights: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """What `kernels` gave, for few rows: cut if the kernel's width allows."""
+    kernel, *bias = weights
+    size = kernel.shape[0] * kernel.shape[1] * kernel.dtype.size
+    fits = kernel.shape[1] % _columns(kernel) == 0
+    if fits and size > _LEAST and _panels_pay():
+        kernel = _in_panels(kernel)
+    return [kernel, *bias]
 
 
 def apply(weights: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
@@ -82,7 +91,8 @@ class Output:
         return found if cap is None else tf.tanh(found / cap) * cap
 
     def _kernel(self) -> tf.Tensor:
-        missing = -self.layer.input_dim % _PANEL
+        columns = _PANEL // tf.as_dtype(self.dtype).size
+        missing = -self.layer.input_dim % columns
         if not self.layer.tie_weights:
             kernel = tf.cast(self.layer.reverse_embeddings, self.dtype)
             if not _panels_pay():
@@ -92,12 +102,12 @@ class Output:
         if not _panels_pay():
             return tf.transpose(rows)
         rows = tf.pad(rows, [[0, missing], [0, 0]])
-        panels = tf.reshape(rows, [-1, _PANEL, rows.shape[1]])
+        panels = tf.reshape(rows, [-1, columns, rows.shape[1]])
         return tf.transpose(panels, [0, 2, 1])
 
 
 def _rows(y: tf.Tensor) -> tf.Tensor:
-    """Products `[P, N, 64]` as `[N, 64 P]`.
+    """Products `[P, N, C]` as `[N, P C]`.
 
     They are moved as whole numbers: floats would be moved by oneDNN, which
     takes several times as long for so few.
@@ -109,8 +119,13 @@ def _rows(y: tf.Tensor) -> tf.Tensor:
 
 
 def _in_panels(kernel: tf.Tensor) -> tf.Tensor:
-    size = kernel.shape[0]
-    return tf.transpose(tf.reshape(kernel, [size, -1, _PANEL]), [1, 0, 2])
+    size, columns = kernel.shape[0], _columns(kernel)
+    return tf.transpose(tf.reshape(kernel, [size, -1, columns]), [1, 0, 2])
+
+
+def _columns(kernel: tf.Tensor) -> int:
+    """C, of a panel."""
+    return _PANEL // kernel.dtype.size
 
 
 def _panels_pay() -> bool:

@@ -1,9 +1,10 @@
 """How a KerasHub backbone's layers are taken one position at a time.
 
-One file per architecture. Each tells the cached decoder how to embed tokens
-at given positions, how a layer makes queries, keys and values, and what the
-layer does with what was attended to. Backbones without a file here are
-decoded through their own `call_with_cache`.
+One file per architecture. Each tells `cached_attention`, which decodes, and
+`packed`, which reads whole answers, how to embed tokens at given positions,
+how a layer makes queries, keys and values, and what the layer does with what
+was attended to. Backbones without a file here are decoded through their own
+`call_with_cache` and read by their own forward pass.
 """
 
 import keras_hub

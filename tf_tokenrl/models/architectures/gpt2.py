@@ -52,7 +52,8 @@ class Gpt2:
         weights = self.weights["layers"][index]
         x = x + products.apply(weights["output"], attended)
         y = layer._feedforward_layer_norm(x)
-        y = layer.activation(products.apply(weights["widen"], y))
+        activation = layer._feedforward_intermediate_dense.activation
+        y = activation(products.apply(weights["widen"], y))
         return x + products.apply(weights["narrow"], y)
 
     def normalize(self, x: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,89 @@
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import tiny
+from tf_tokenrl.models.generative import GenerativePolicy
+from tf_tokenrl.models.packed import equal_neighbours
+
+LENGTHS = [5, 5, 5, 1, 7, 7, 7]  # of prompts; the last three differ
+SAME = [0, 0, 0, 1, 2, 2, 3]
+
+
+def answers(counts, columns=8, seed=0):
+    """Arguments of `answer_states`, with anything in the padding."""
+    rng = np.random.default_rng(seed)
+    size = tiny.tokenizer().vocabulary_size()
+    prompts = rng.integers(0, size, (4, 9), np.int32)
+    ids = np.where(
+        np.arange(9)[None] < np.asarray(LENGTHS)[:, None],
+        prompts[SAME],
+        rng.integers(0, size, (7, 9), np.int32),
+    )
+    actions = rng.integers(0, size, (7, columns), np.int32)
+    return [tf.constant(x, tf.int32) for x in (ids, LENGTHS, actions, counts)]
+
+
+def assert_alike(policy, given, tolerance):
+    """States and gradients are those of the backbone's own forward pass."""
+    variables = [v.value for v in policy.backbone.trainable_variables]
+    chosen = tf.sequence_mask(given[3], tf.shape(given[2])[1])
+    direction = tf.random.stateless_normal(
+        [int(tf.math.count_nonzero(chosen)), policy.backbone.hidden_dim], [1, 2]
+    )
+
+    @tf.function
+    def of(states):
+        with tf.GradientTape() as tape:
+            found = tf.boolean_mask(states(), chosen)
+            found = tf.cast(found, tf.float32)
+            loss = tf.reduce_mean(found * direction)
+        slopes = tape.gradient(loss, variables, unconnected_gradients="zero")
+        return found, [tf.convert_to_tensor(slope) for slope in slopes]
+
+    found, slopes = of(lambda: policy.answer_states(*given))
+    plain, others = of(lambda: GenerativePolicy.answer_states(policy, *given))
+    np.testing.assert_allclose(found, plain, atol=tolerance)
+    for slope, other in zip(slopes, others, strict=True):
+        slope, other = (tf.cast(x, tf.float32) for x in (slope, other))
+        np.testing.assert_allclose(slope, other, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_packed_answers_are_read_as_the_backbone_reads_them(name):
+    policy = tiny.policy(name)
+    assert_alike(policy, answers([8, 1, 3, 5, 0, 2, 8]), 1e-5)
+
+
+def test_answers_of_a_single_token_need_prompts_alone():
+    assert_alike(tiny.policy("gpt2"), answers([1, 0, 0, 1, 0, 0, 0]), 1e-5)
+
+
+def test_half_precision_differs_by_rounding_alone():
+    """States have 8 bits; the bound is some times the last of them."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        policy = tiny.policy("gpt2")
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert_alike(policy, answers([8, 1, 3, 5, 0, 2, 8]), 0.1)
+
+
+def test_neighbours_that_are_equal_form_a_group():
+    ids, lengths, *_ = answers([1] * 7)
+    groups, first = equal_neighbours(ids, lengths)
+    assert groups.numpy().tolist() == SAME
+    assert first.numpy().tolist() == [
+        next(rows)
+        for _, rows in itertools.groupby(range(7), key=SAME.__getitem__)
+    ]
+
+
+def test_a_prompt_that_another_begins_with_is_another():
+    ids = tf.constant([[4, 5, 0], [4, 5, 0], [4, 5, 0]])
+    groups, _ = equal_neighbours(ids, tf.constant([2, 3, 3]))
+    assert groups.numpy().tolist() == [0, 1, 1]
