@@ -26,8 +26,10 @@ def measure(work: Learning) -> dict:
     peak = timing.peak_memory_mb()
     took = timing.Timing(clock.seconds)
     limits = machine.measure(work.dtype)
-    least = roofline.sampling(work, limits, work.batch // subjects.SAMPLES)
-    least += roofline.scoring(work, limits) + roofline.update(work, limits)
+    asked = work.batch // subjects.SAMPLES
+    least = roofline.sampling(work, limits, asked)
+    least += roofline.scoring(work, limits, asked)
+    least += roofline.update(work, limits, asked)
     return {
         **command.described(work),
         "seconds_per_iteration": round(took.median, 4),

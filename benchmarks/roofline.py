@@ -52,15 +52,21 @@ def step_seconds(work: Work, machine: Machine, context: int) -> float:
     )
 
 
-def scoring(work: Work, machine: Machine) -> float:
-    """Seconds of the log-probs of `work.batch` given answers."""
-    return _whole(work) / machine.flops_per_second
+def scoring(work: Work, machine: Machine, prompts: int | None = None) -> float:
+    """Seconds of the log-probs of `work.batch` given answers.
+
+    Args:
+        work: the sizes.
+        machine: the ceilings.
+        prompts: how many differ; by default every answer has its own.
+    """
+    return _answers_flops(work, prompts) / machine.flops_per_second
 
 
-def update(work: Work, machine: Machine) -> float:
-    """Seconds of one gradient step on `work.batch` answers."""
+def update(work: Work, machine: Machine, prompts: int | None = None) -> float:
+    """Seconds of one gradient step on `work.batch` answers, see `scoring`."""
     moved = _OPTIMIZER_PASSES * parameters(work) * _bytes(work)
-    passes = 3 * _whole(work) / machine.flops_per_second
+    passes = 3 * _answers_flops(work, prompts) / machine.flops_per_second
     return passes + moved / machine.bytes_per_second
 
 
@@ -78,9 +84,15 @@ def parameters(work: Work) -> int:
     return work.width * (12 * work.layers * work.width + work.vocabulary)
 
 
-def _whole(work: Work) -> float:
-    length = work.prompt + work.new
-    return forward_flops(work, work.batch, length, work.batch * work.new)
+def _answers_flops(work: Work, prompts: int | None) -> float:
+    """Of prompts, once each, and answers; their last tokens are not read."""
+    rows = work.batch if prompts is None else prompts
+    read = work.new - 1
+    body = 2 * 12 * work.layers * work.width**2 * work.batch * read
+    seen = work.batch * read * (work.prompt + (read + 1) / 2)
+    attention = 4 * work.layers * work.width * seen
+    logits = 2 * work.width * work.vocabulary * work.batch * work.new
+    return forward_flops(work, rows, work.prompt, 0) + body + attention + logits
 
 
 def _bytes(work: Work) -> int:

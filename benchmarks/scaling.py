@@ -101,7 +101,7 @@ def _sampling(work: Scaling) -> tuple[list[float], list[float]]:
 def _update(work: Scaling, **size: Any) -> float:
     from benchmarks import subjects, update
 
-    work = dataclasses.replace(work, **size)
+    work = dataclasses.replace(work, iterations=_calls(work), **size)
     return update.seconds(subjects.trainer(work), work).median
 
 

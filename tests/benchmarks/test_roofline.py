@@ -45,9 +45,18 @@ def test_an_update_goes_forward_once_and_back_twice():
 
 
 def test_scoring_gives_logits_to_new_tokens_alone():
-    pairs = 1 + 2 + 3 + 4 + 5 + 6
-    text = 2 * BODY * 6 + 2 * 2 * 2 * 10 * pairs + 2 * 2 * 10 * 100
+    """The last token of an answer is chosen and not read."""
+    pairs = 1 + 2 + 3 + 4 + 5
+    text = 2 * BODY * 5 + 2 * 2 * 2 * 10 * pairs + 2 * 2 * 10 * 100
     assert roofline.scoring(WORK, SLOW_PRODUCTS) == 3 * text
+
+
+def test_scoring_and_updates_read_a_shared_prompt_once():
+    prompt = 2 * BODY * 4 + 2 * 2 * 2 * 10 * (1 + 2 + 3 + 4)
+    for seconds, passes in (roofline.scoring, 1), (roofline.update, 3):
+        own = seconds(WORK, SLOW_PRODUCTS)
+        shared = seconds(WORK, SLOW_PRODUCTS, prompts=1)
+        assert own - shared == pytest.approx(passes * 2 * prompt)
 
 
 def test_the_optimizer_passes_seven_times_over_the_weights():
