@@ -256,10 +256,7 @@ class Policy(keras.Model):
 
     def state_values(self, hidden: tf.Tensor) -> tf.Tensor:
         """The critic's value of each state: `[..., H]` -> float32 `[...]`."""
-        # oneDNN is slow at products with a single column.
-        kernel = tf.convert_to_tensor(self.value_head.kernel)[:, 0]
-        values = tf.reduce_sum(tf.cast(hidden, tf.float32) * kernel, axis=-1)
-        return values + tf.convert_to_tensor(self.value_head.bias)
+        return self.value_head(tf.cast(hidden, tf.float32))[..., 0]
 
     # Maximum likelihood with `fit`.
 
