@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from tests import toy
-from tf_tokenrl import checks, rewards
+from tests import table, toy
+from tf_tokenrl import algorithms, checks, rewards
 from tf_tokenrl.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
 
@@ -81,3 +81,22 @@ def test_a_weight_that_follows_an_inner_term_is_refused():
     with pytest.raises(TokenRLError, match="within another reward.*outside"):
         checks.check_reward(reward)
     checks.check_reward(rewards.parse(CHANGING))
+
+
+@pytest.mark.slow
+def test_a_policy_learns_to_hold_a_constraint():
+    """Token 5 is paid for, yet two of token 7 are wanted in an answer."""
+    wanted = "multiplier(at_least=2.0, rate=0.01) * 'tests.toy:Count'(token=7)"
+    trainer = toy.trainer(
+        algorithm=algorithms.get("reinforce", entropy_weight=0.5),
+        policy=table.policy(),
+        learning_rate=0.05,
+        reference=None,
+        reward=rewards.parse(f"{COUNT} + {wanted}"),
+    )
+    logs = trainer.fit(toy.EXAMPLES * 4, 450, batch_size=32)
+    held = np.array([log["rewards/Count_2"] for log in logs])
+    assert held[:20].mean() < 0.6
+    assert held[200:].mean() == pytest.approx(2.0, abs=0.25)
+    multiplier = np.array([log["multiplier/Count_2"] for log in logs])
+    assert np.ptp(multiplier[200:]) < 0.5 < multiplier[200:].min()

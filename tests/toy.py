@@ -71,6 +71,20 @@ class Kill9(Count):
         return super().__call__(examples, responses, rollout)
 
 
+class Burst(Reward):
+    """A point for odd tokens, and far too many at the third call."""
+
+    calls = 0
+
+    def __call__(self, examples, responses, rollout):
+        Burst.calls += 1
+        return super().__call__(examples, responses, rollout)
+
+    def score(self, example, response):
+        point = 1e30 if Burst.calls == 3 else 1.0
+        return [point * (i % 2) for i in response.token_ids]
+
+
 class Recorder(Reward):
     """Rewards as before, and keeps what was rewarded."""
 

@@ -8,8 +8,11 @@ import sys
 
 import pytest
 
+from tests import toy
 from tf_tokenrl import cli
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.models import storage
+from tf_tokenrl.parity import record, served_equals_trainer
 
 ALGORITHM = "dqn(epsilon=0.3, updates=1, minibatch_size=8)"
 REWARD = "'tests.toy:Count'(token=20)"
@@ -66,8 +69,11 @@ def test_learn_stop_go_on_export_and_answer(flags, data, tmp_path):
     assert len(shown) == 2
     policy = f"--policy={parts / 'policy.keras'}"
     run("evaluate", policy, f"--data={data}", "--limit=4")
-    run("export", policy, f"--model={tmp_path / 'model'}")
-    assert (tmp_path / "model" / "1" / "saved_model.pb").is_file()
+    model = tmp_path / "model" / "1"
+    run("export", policy, f"--model={model.parent}")
+    learned = storage.load(parts / "policy.keras")
+    found = served_equals_trainer(record(learned, toy.EXAMPLES), model)
+    assert found["equal"] and found["prompts"] == len(toy.EXAMPLES)
 
 
 def test_in_a_process_of_keras_3_the_remedy_is_named(

@@ -1,4 +1,7 @@
-"""Two workers on this machine learn what one process does; one is killed."""
+"""Two workers on this machine learn what one process does.
+
+One is killed, and both go back together when the run diverges.
+"""
 
 import json
 import os
@@ -9,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests import toy
 from tf_tokenrl import cli
 from tf_tokenrl.models import storage
 
@@ -22,13 +26,18 @@ def flags(data, policy_file):
         "train",
         f"--policy={policy_file}",
         f"--data={data}",
-        "--reward='tests.toy:Kill9'(token=20) - 0.1 * kl",
-        "--algorithm=ppo(epochs=2)",
         "--steps=4",
         "--batch-size=8",
         "--checkpoint-every=1",
         "--sample-answers=2",
     ]
+
+
+KILLED = (
+    "--reward='tests.toy:Kill9'(token=20) - 0.1 * kl",
+    "--algorithm=ppo(epochs=2)",
+)
+DIVERGING = ("--reward='tests.toy:Burst'", "--algorithm=reinforce")
 
 
 def free_ports(count):
@@ -74,6 +83,7 @@ def same(one, other, tolerance):
 
 
 def test_killed_and_resumed_they_learn_what_one_process_does(flags, tmp_path):
+    flags = [*flags, *KILLED]
     cli.run([*flags, f"--out={tmp_path / 'one'}"])
     two = tmp_path / "two"
     (status, errors), (killed, _) = together(flags, two, KILL_AT="3")
@@ -85,3 +95,18 @@ def test_killed_and_resumed_they_learn_what_one_process_does(flags, tmp_path):
     for status, errors in together(flags, two, "--resume"):
         assert status == 0, errors
     same(tmp_path / "one", two, 1e-6)
+
+
+def test_when_the_run_diverges_they_go_back_together(
+    flags, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(toy.Burst, "calls", 0)
+    flags = [*flags, *DIVERGING]
+    one, two = tmp_path / "one", tmp_path / "two"
+    cli.run([*flags, f"--out={one}"])
+    for status, errors in together(flags, two):
+        assert status == 0, errors
+        assert "is no finite number. Going back" in errors
+    restores = [(path / "log.csv").read_text() for path in (one, two)]
+    assert restores[0].count("\n") == restores[1].count("\n")
+    same(one, two, 1e-6)
