@@ -37,12 +37,14 @@ def q_values(policy: Policy, observation: Tensor) -> tf.Tensor:
     prompt = observation[:, : policy.max_prompt_tokens]
     answer = observation[:, policy.max_prompt_tokens :]
     mask = answer != EMPTY
+    # The action that comes next is among those whose states are asked for.
+    asked = tf.concat([tf.ones_like(mask[:, :1]), mask[:, :-1]], axis=1)
     states = policy.action_states(
         {
             "prompt_ids": tf.maximum(prompt, 0),
             "prompt_mask": prompt != EMPTY,
             "actions": tf.maximum(answer, 0),
-            "mask": mask,
+            "mask": asked,
         }
     )
     count = tf.reduce_sum(tf.cast(mask, tf.int32), axis=-1)
