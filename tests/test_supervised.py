@@ -113,6 +113,25 @@ def test_prompts_are_learned_at_their_weight(policy, weight):
     )
 
 
+def test_training_computes_what_measuring_does():
+    policy = tiny.shared_policy("gpt2")
+    batch = next(iter(supervised.batches(policy, EXAMPLES, 8, seed=1)))
+    one = policy(batch, training=True)
+    other = policy(batch, training=False)
+    for name in one:
+        np.testing.assert_allclose(
+            np.where(batch["mask"], one[name], 0.0),
+            np.where(batch["mask"], other[name], 0.0),
+            atol=1e-5,
+        )
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+def test_an_epoch_does_not_wait_for_the_tuner_at_its_end(policy, seed):
+    options = supervised.batches(policy, EXAMPLES, 4, seed=seed).options()
+    assert options.autotune.enabled is False
+
+
 def test_measuring_leaves_the_optimizer_alone():
     policy = tiny.policy("gru")
     policy.compile(keras.optimizers.Adam(0.02))

@@ -63,7 +63,19 @@ def batches(
     }
     lengths = (prompts.row_lengths() + actions.row_lengths()).numpy()
     order = _batch_rows(lengths, batch_size, seed)
-    return order.map(lambda rows: _dense(columns, rows)).prefetch(2)
+    found = order.map(lambda rows: _dense(columns, rows)).prefetch(2)
+    return found.with_options(_untuned())
+
+
+def _untuned() -> tf.data.Options:
+    """Without tf.data's tuner, whose thread an iterator waits for at its end.
+
+    In TensorFlow 2.21 the wait lasts until the tuner wakes by itself, 10, 20,
+    40 ms and so on after it began: an epoch of 23 seconds took 40.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def _dense(columns: dict[str, tf.RaggedTensor], rows) -> dict[str, tf.Tensor]:

@@ -66,7 +66,7 @@ class CausalPolicy(GenerativePolicy):
     def answer_states(self, *answers):
         architecture = architectures.find(self.backbone)
         if architecture is None:
-            return super().answer_states(*answers)
+            return self.padded_states(*answers)
         return packed.answer_states(architecture, *answers)
 
     def logits(self, hidden):

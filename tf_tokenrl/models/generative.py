@@ -128,11 +128,12 @@ class GenerativePolicy(Policy):
         rest = self.act(ids, mask, seeds, sampling, slots=slots)
         return Rollout(prompt_ids, prompt_mask, *place_after(given, rest[2:6]))
 
-    def action_states(self, inputs: dict) -> tf.Tensor:
-        """See `Policy.action_states`."""
+    def action_states(self, inputs: dict, training: bool = False) -> tf.Tensor:
+        """See `Policy.action_states`; packing gains nothing in training."""
+        states = self.padded_states if training else self.answer_states
         mask = tf.cast(inputs["mask"], tf.int32)
         after = tf.cumsum(mask, axis=1, reverse=True)
-        return self.answer_states(
+        return states(
             tf.cast(inputs["prompt_ids"], tf.int32),
             tf.reduce_sum(tf.cast(inputs["prompt_mask"], tf.int32), -1),
             tf.cast(inputs["actions"], tf.int32),
@@ -141,9 +142,6 @@ class GenerativePolicy(Policy):
 
     def answer_states(self, prompt_ids, lengths, actions, counts) -> tf.Tensor:
         """Hidden states from which each token of some answers was chosen.
-
-        Prompt and answer are joined without a gap, so that every row is
-        computed as if it stood alone, whatever its batch is padded to.
 
         Args:
             prompt_ids: int32 `[B, P]`, padded on the right.
@@ -154,6 +152,14 @@ class GenerativePolicy(Policy):
         Returns:
             `[B, T, H]`; what stands behind the end of an answer means
             nothing.
+        """
+        return self.padded_states(prompt_ids, lengths, actions, counts)
+
+    def padded_states(self, prompt_ids, lengths, actions, counts) -> tf.Tensor:
+        """`answer_states` by the model's own forward pass.
+
+        Prompt and answer are joined without a gap, so that every row is
+        computed as if it stood alone, whatever its batch is padded to.
         """
         width, columns = tf.shape(prompt_ids)[1], tf.shape(actions)[1]
         place = tf.range(width + columns)[None]

@@ -172,7 +172,7 @@ class LabelPolicy(Policy):
         states = self.encoder(given, training=False)
         return states["sequence_output"] if isinstance(states, dict) else states
 
-    def action_states(self, inputs: dict) -> tf.Tensor:
+    def action_states(self, inputs: dict, training: bool = False) -> tf.Tensor:
         """See `Policy.action_states`; no padding is ever looked at."""
         prompt_ids = tf.cast(inputs["prompt_ids"], tf.int32)
         columns = tf.shape(inputs["mask"])[1]

@@ -77,11 +77,13 @@ class Policy(keras.Model):
         """Text to ids and back as the served graph does it: a codec."""
         raise NotImplementedError(type(self).__name__)
 
-    def action_states(self, inputs: dict) -> tf.Tensor:
+    def action_states(self, inputs: dict, training: bool = False) -> tf.Tensor:
         """Hidden states `[B, T, H]` from which each action is chosen.
 
         Args:
             inputs: see `call`.
+            training: the rows are of like length and share no prompts, as
+                those of `fit` do; the states are the same either way.
         """
         raise NotImplementedError(type(self).__name__)
 
@@ -191,8 +193,9 @@ class Policy(keras.Model):
         Args:
             inputs: `prompt_ids`, `prompt_mask` `[B, P]`, `actions` and
                 `mask` `[B, T]`.
-            training: ignored, so that dropout never makes the ratio of new
-                to old probabilities differ from 1 by itself.
+            training: True within `fit`, see `action_states`. Dropout stays
+                off, so that it never makes the ratio of new to old
+                probabilities differ from 1 by itself.
             temperature: of the distributions; by default the policy's own.
             uniform: share of the uniform distribution mixed in; None mixes
                 nothing, see `Sampling`.
@@ -200,7 +203,7 @@ class Policy(keras.Model):
         """
         if temperature is None:
             temperature = self.temperature
-        hidden = self.action_states(inputs)
+        hidden = self.action_states(inputs, training)
         chosen = tf.where(inputs["mask"])  # only these need the output layer
 
         def head(policy, hidden, *mixed):
