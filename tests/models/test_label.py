@@ -116,6 +116,38 @@ def test_the_order_of_rows_means_nothing(policy):
     assert_same_scores(policy.score(forth), turned, forth.mask)
 
 
+def test_neighbours_that_are_one_prompt_are_read_once(policy, monkeypatch):
+    rows = pairs(policy)._replace(log_probs=None, values=None)
+    together, apart = [0, 0, 0, 2, 3, 3], [0, 3, 0, 2, 3, 0]
+    read, hidden_states = [], policy.hidden_states
+
+    def counted(ids, mask):
+        read.append(len(ids))
+        return hidden_states(ids, mask)
+
+    monkeypatch.setattr(policy, "hidden_states", counted)
+    weights = [v.value for v in policy.trainable_variables]
+    found = []
+    for order in (together, apart):
+        rollout = rows._replace(
+            **{
+                name: getattr(rows, name)[order]
+                for name in ("prompt_ids", "prompt_mask", "actions", "mask")
+            }
+        )
+        with tf.GradientTape() as tape:
+            scores = policy.score(rollout)
+            loss = tf.reduce_sum(scores.log_probs + scores.values)
+        found.append((scores, tape.gradient(loss, weights)))
+    assert read == [3, 6]
+    order = [0, 5, 2, 3, 1, 4]  # of `apart`, as in `together`
+    for one, other in zip(found[0][0], found[1][0], strict=True):
+        np.testing.assert_allclose(one, other.numpy()[order], atol=2e-6)
+    for one, other in zip(found[0][1], found[1][1], strict=True):
+        one, other = map(tf.convert_to_tensor, (one, other))
+        np.testing.assert_allclose(one, other, atol=2e-5)
+
+
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_labels_are_drawn_as_they_are_scored(temperature):
     policy = tiny.label_policy(temperature=temperature)

@@ -92,6 +92,51 @@ def test_nothing_to_find_and_nothing_found_is_right():
     assert sum(reward.score(Example("x"), respond(["O", "O"]))) == 0
 
 
+def test_a_wrong_entity_pays_on_its_own_tokens():
+    """Found: A at 0-1, B at 3. Wanted: A at 0-1, A at 3, B at 4."""
+    example = Example("x", ("B-A I-A O B-A B-B",))
+    response = respond(["B-A", "I-A", "O", "B-B", "O"])
+    score = rewards.get("entity_f1", wrong=-0.5).score
+    np.testing.assert_allclose(score(example, response), [0.2, 0.2, 0, -0.2, 0])
+    score = rewards.get("entity_f1", rate=False, wrong=-0.5).score
+    np.testing.assert_allclose(score(example, response), [0.5, 0.5, 0, -0.5, 0])
+    nothing = Example("x", ("O O",))
+    assert score(nothing, respond(["O", "O"])) == [0, 0]
+    assert score(nothing, respond(["B-A", "O"])) == [-0.5, 0]
+    best = Example("x", ("B-A O", "O B-A"))
+    assert score(best, respond(["O", "B-A"])) == [0, 1]
+
+
+@given(st.lists(st.tuples(tags, tags, tags), min_size=1, max_size=5))
+def test_what_pays_raises_the_f1_of_all_texts(texts):
+    """`wrong` = -F / (2 - F): an answer that earns more has a higher F1."""
+    gold = [set(entities(g)) for _, _, g in texts]
+
+    def f1(answers):
+        found = [set(entities(a)) for a in answers]
+        right = sum(len(a & g) for a, g in zip(found, gold, strict=True))
+        total = sum(map(len, found)) + sum(map(len, gold))
+        return 2 * right / total if total else 0.0
+
+    now = [a for a, _, _ in texts]
+    before = f1(now)
+    reward = rewards.get("entity_f1", rate=False, wrong=-before / (2 - before))
+
+    def earned(answers):
+        rows = zip(answers, texts, strict=True)
+        return sum(
+            sum(reward.score(Example("x", (" ".join(g),)), respond(a)))
+            for a, (_, _, g) in rows
+        )
+
+    later = [a for _, a, _ in texts]
+    gain, rise = earned(later) - earned(now), f1(later) - before
+    if gain > 1e-9:
+        assert rise > 0
+    elif gain < -1e-9:
+        assert rise < 0
+
+
 def test_unknown_statistics_are_named():
     with pytest.raises(TokenRLError, match="'f2'.*f1, precision, recall"):
         rewards.get("entity_f1", statistic="f2")

@@ -17,6 +17,7 @@ from tf_tokenrl.models.label_codec import (
     LabelCodec,
     unpack,
 )
+from tf_tokenrl.models.packed import equal_neighbours
 from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.models.sampling import Sampling, draw, uniforms
 from tf_tokenrl.models.served_labels import ServedLabels
@@ -184,8 +185,21 @@ class LabelPolicy(Policy):
             [[0, 0], [0, columns]],
             constant_values=0,
         )[:, :columns]
-        hidden = self.hidden_states(prompt_ids, inputs["prompt_mask"])
-        return tf.gather(hidden, order, batch_dims=1)
+        groups, hidden = self._read(prompt_ids, inputs["prompt_mask"])
+        rows = tf.broadcast_to(groups[:, None], tf.shape(order))
+        return tf.gather_nd(hidden, tf.stack([rows, order], axis=-1))
+
+    def _read(self, prompt_ids, prompt_mask):
+        """Neighbours that are one prompt are read once.
+
+        Returns:
+            The number of each row's prompt, int32 `[B]`, and the states of
+            the prompts, `[G, P, H]`.
+        """
+        lengths = tf.reduce_sum(tf.cast(prompt_mask, tf.int32), axis=-1)
+        groups, first = equal_neighbours(prompt_ids, lengths)
+        prompts = tf.gather(prompt_ids, first), tf.gather(prompt_mask, first)
+        return groups, self.hidden_states(*prompts)
 
     def _places(self, prompt_ids, prompt_mask):
         """Where labels are chosen, bool `[B, P]`."""
@@ -214,27 +228,33 @@ class LabelPolicy(Policy):
         rows, columns = tf.shape(prompt_ids)[0], capacity or self.max_new_tokens
         places = self._places(tf.cast(prompt_ids, tf.int32), prompt_mask)
         count = tf.reduce_sum(tf.cast(places, tf.int32), axis=-1)
-        mask = tf.sequence_mask(count, columns)
+        width = tf.minimum(columns, tf.shape(prompt_ids)[1])
+        mask = tf.sequence_mask(tf.minimum(count, width), width)
         states = self.action_states(
             {"prompt_ids": prompt_ids, "prompt_mask": prompt_mask, "mask": mask}
         )
         each = [
-            tf.repeat(x, columns) if tf.is_tensor(x) else x
+            tf.repeat(x, width) if tf.is_tensor(x) else x
             for x in (sampling or self.sampling).per_row(rows)
         ]
         actions, log_probs = draw(
             tf.reshape(self.logits(states), [-1, len(self.labels)]),
-            tf.reshape(uniforms(seeds, columns), [-1, 2]),
+            tf.reshape(uniforms(seeds, columns)[:, :width], [-1, 2]),
             Sampling(*each),
         )
-        shape = [rows, columns]
+
+        def answers(x, nothing):
+            x = tf.where(mask, tf.reshape(x, [rows, width]), nothing)
+            x = tf.pad(x, [[0, 0], [0, columns - width]])
+            return tf.ensure_shape(x, [None, columns])
+
         return Rollout(
             prompt_ids,
             prompt_mask,
-            tf.where(mask, tf.reshape(actions, shape), 0),
-            mask,
-            tf.where(mask, tf.reshape(log_probs, shape), 0.0),
-            tf.where(mask, self.state_values(states), 0.0),
+            answers(actions, 0),
+            answers(mask, False),
+            answers(log_probs, 0.0),
+            answers(self.state_values(states), 0.0),
         )
 
     def act_after(

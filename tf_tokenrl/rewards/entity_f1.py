@@ -27,16 +27,27 @@ class EntityF1(Reward):
     C and G count the entities of the answer and of the reference, TP those
     in both. Each entity of TP earns an equal part, shared by the tokens of
     its tags, and an answer earns its score. Where neither has an entity the
-    score is 1, shared by all tokens of the tags. The best reference counts.
+    score is 1, shared by all tokens of the tags. The best reference counts:
+    that with the highest score.
 
     Tags are words such as "B-PER", "I-PER" and "O"; IOB1, IOB2 and IOBES are
     read alike, and any other word counts as "O".
 
     Attributes:
         statistic: "f1", "precision" or "recall".
+        rate: False gives each entity of TP 1 instead of its part of the
+            score, so that it earns the same in a long answer as in a short
+            one, and an answer without entities nothing.
+        wrong: what an entity of the answer that the reference lacks earns,
+            against one that is right, shared by its own tokens. At 0 its
+            cost is what the right ones of the same answer earn less.
 
     Source: Tjong Kim Sang and De Meulder (2003), "Introduction to the
-    CoNLL-2003 Shared Task", section 2.4.
+    CoNLL-2003 Shared Task", section 2.4. `wrong`: Parambath et al. (2014),
+    "Optimizing F-Measures by Cost-Sensitive Classification": where all texts
+    together have the F1 score F, another answer raises it if it raises
+    TP - F / 2 (C + G), so with `rate=False`, `wrong=-F / (2 - F)` pays each
+    entity what it does for F, up to a factor.
 
     Note:
         Entities are those that seqeval 1.2.2 finds in its default mode. It
@@ -44,13 +55,17 @@ class EntityF1(Reward):
         teach to tag something.
     """
 
-    def __init__(self, statistic: str = "f1"):
+    def __init__(
+        self, statistic: str = "f1", rate: bool = True, wrong: float = 0.0
+    ):
         if statistic not in STATISTICS:
             raise TokenRLError(
                 f"EntityF1: statistic {statistic!r} is not one of "
                 f"{', '.join(STATISTICS)}."
             )
         self.statistic = statistic
+        self.rate = rate
+        self.wrong = wrong
 
     def score(self, example: Example, response: Response) -> list[float]:
         """See `Reward.score`."""
@@ -61,14 +76,19 @@ class EntityF1(Reward):
             gold = set(entities(reference.split()))
             right = [entity for entity in chosen if entity in gold]
             whole = self._whole(len(chosen), len(gold))
+            score = len(right) / whole if right else 0.0
+            part = 1.0 / whole if self.rate and whole else 1.0
+            spans = [
+                Span(
+                    places[e.first][0],
+                    places[e.last][1],
+                    part if e in gold else part * self.wrong,
+                )
+                for e in chosen
+            ]
             if not chosen and not gold:
-                score, spans = 1.0, [Span(0, len(response.text), 1.0)]
-            else:
-                score = len(right) / whole if right else 0.0
-                spans = [
-                    Span(places[e.first][0], places[e.last][1], 1.0 / whole)
-                    for e in right
-                ]
+                score = 1.0
+                spans = [Span(0, len(response.text), 1.0)] * self.rate
             if score > most:
                 most, credit = score, spans
         return on_spans(response, credit)
