@@ -8,8 +8,7 @@ import keras
 
 from tf_tokenrl import distribution, runs, supervised, tasks
 from tf_tokenrl.flow import Example
-from tf_tokenrl.models import scratch, storage
-from tf_tokenrl.models.causal import CausalPolicy
+from tf_tokenrl.models import pretrained, scratch, storage
 from tf_tokenrl.models.label import LabelPolicy
 from tf_tokenrl.models.precision import in_dtype
 from tf_tokenrl.models.scratch import ModelOptions
@@ -115,7 +114,7 @@ def _policy(options: SftOptions, task: tasks.Task, train: list[Example]):
     if isinstance(task, tasks.LabelTask):
         return _labelling_policy(options, task.labels(train), task.unit)
     if options.preset:
-        return CausalPolicy.from_preset(
+        return pretrained.policy(
             options.preset,
             max_prompt_tokens=options.max_prompt_tokens,
             max_new_tokens=options.max_new_tokens,

@@ -40,7 +40,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a token is scored by its own state, not by the one before",
-        "models/generative.py",
+        "models/language_model.py",
         "before = lengths[:, None] - 1 + tf.range(columns)[None]",
         "before = lengths[:, None] + tf.range(columns)[None]",
         "tests/models/test_policy.py"

@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from tests import tiny
 from tf_tokenrl.models.decoding import Decoder, Prefill
-from tf_tokenrl.models.generative import GenerativePolicy
+from tf_tokenrl.models.language_model import LanguageModelPolicy
 
 
 @keras.saving.register_keras_serializable(package="tests")
-class TablePolicy(GenerativePolicy):
+class TablePolicy(LanguageModelPolicy):
     """Logits and value of the next token depend on the last one alone."""
 
     def __init__(self, tokenizer, **kwargs):

@@ -70,7 +70,16 @@ def gradients(policy, compute):
     return value, [np.array(tf.convert_to_tensor(g)) for g in found]
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama", "gru"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gpt2",
+        "llama",
+        "gru",
+        "bart",
+        pytest.param("t5", marks=pytest.mark.slow),
+    ],
+)
 def test_logits_by_parts_are_the_logits(name):
     policy = tiny.shared_policy(name)
     weights, of = policy.output_layer()

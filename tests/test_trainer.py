@@ -242,6 +242,7 @@ def test_ctrl_c_finishes_the_step(run):
         ("reinforce", "gpt2", {}),
         ("actor_critic", "gru", {}),
         ("ppo", "gpt2", {"epochs": 2, "minibatches": 2}),
+        ("ppo", "bart", {"epochs": 2, "minibatches": 2}),
     ],
 )
 def test_a_token_task_is_learned(algorithm, name, options):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_tokenrl.flow import Rollout
 from tf_tokenrl.models.causal import CausalPolicy
+from tf_tokenrl.models.encoder_decoder import EncoderDecoderPolicy
 from tf_tokenrl.models.label import LabelPolicy
 from tf_tokenrl.models.label_codec import LETTER_CASES
 from tf_tokenrl.models.recurrent import RecurrentPolicy
@@ -70,6 +71,17 @@ def causal_lm(name: str):
     )
 
 
+def seq2seq_lm(name: str):
+    size = dict(vocabulary_size=tokenizer().vocabulary_size(), num_layers=2)
+    size.update(hidden_dim=16, intermediate_dim=32, num_heads=4)
+    models = keras_hub.models
+    if name == "t5":
+        backbone = models.T5Backbone(**size, key_value_dim=6)
+        return models.T5Seq2SeqLM(backbone)
+    backbone = models.BartBackbone(**size, max_sequence_length=64)
+    return models.BartSeq2SeqLM(backbone)
+
+
 def policy(name: str = "llama", seed: int = 0, **options):
     keras.utils.set_random_seed(seed)
     settings = dict(
@@ -77,12 +89,18 @@ def policy(name: str = "llama", seed: int = 0, **options):
         max_prompt_tokens=12,
         max_new_tokens=8,
         stop_ids=(3,),
-        answer_start_id=2,
     )
+    if name in ("bart", "t5"):
+        settings.update(answer_start_ids=(3, 2))
+        settings.update(prompt_start_id=2, prompt_end_id=3)
+    else:
+        settings.update(answer_start_id=2)
     settings.update(options)
     if name in ("lstm", "gru"):
         size = tokenizer().vocabulary_size()
         made = RecurrentPolicy(name, size, 16, num_layers=2, **settings)
+    elif name in ("bart", "t5"):
+        made = EncoderDecoderPolicy(seq2seq_lm(name), **settings)
     else:
         made = CausalPolicy(causal_lm(name), **settings)
     roughen(made, seed)
@@ -126,6 +144,16 @@ def label_policy(
     if rough:
         roughen(made, seed)
     return made
+
+
+def whole_pass(model, policy, prompt, answer):
+    """A KerasHub encoder-decoder on one prompt and one answer."""
+    inputs = {"encoder": prompt, "decoder": [*policy.answer_start_ids, *answer]}
+    given = {}
+    for side, ids in inputs.items():
+        given[f"{side}_token_ids"] = tf.constant([ids], tf.int32)
+        given[f"{side}_padding_mask"] = tf.ones([1, len(ids)], tf.int32)
+    return model(given, training=False)
 
 
 def roughen(made, seed: int = 0):

@@ -19,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _HOMES = {
     "CausalPolicy": "tf_tokenrl.models.causal",
+    "EncoderDecoderPolicy": "tf_tokenrl.models.encoder_decoder",
     "LabelPolicy": "tf_tokenrl.models.label",
     "RecurrentPolicy": "tf_tokenrl.models.recurrent",
     "RewardProcesses": "tf_tokenrl.reward_processes",

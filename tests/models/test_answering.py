@@ -62,7 +62,7 @@ def assert_same(one, other):
     np.testing.assert_allclose(one.values, other.values, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["llama", "gru"])
+@pytest.mark.parametrize("name", ["llama", "gru", "bart"])
 def test_answers_do_not_depend_on_how_many_are_under_way(name):
     policy = tiny.policy(name, stop_ids=STOPS)
     together = tiny.sample(policy, PROMPTS, seed=3)

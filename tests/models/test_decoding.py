@@ -7,8 +7,12 @@ import tensorflow as tf
 from tests import tiny
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.models.answering import decode
+from tf_tokenrl.models.call_decoder_with_cache import (
+    CallDecoderWithCacheDecoder,
+)
 from tf_tokenrl.models.call_with_cache import CallWithCacheDecoder
 from tf_tokenrl.models.causal import CausalPolicy
+from tf_tokenrl.models.encoder_decoder import EncoderDecoderPolicy
 from tf_tokenrl.models.sampling import row_seeds
 
 PROMPTS = ["the name of a given file", "", "open", "return a list or value"]
@@ -105,14 +109,16 @@ def test_greedy_is_the_argmax_of_a_whole_forward_pass(policy):
     for row in range(len(PROMPTS)):
         prompt = rollout.prompt_ids[row][rollout.prompt_mask[row]]
         answer = rollout.actions[row][rollout.mask[row]]
-        logits = uncached_logits(policy, [*prompt, *answer])
-        best = np.argmax(logits[len(prompt) - 1 : -1], axis=-1)
+        logits = uncached_logits(policy, prompt, answer)
+        best = np.argmax(logits[-len(answer) - 1 : -1], axis=-1)
         np.testing.assert_array_equal(answer, best)
 
 
-def uncached_logits(policy, text):
+def uncached_logits(policy, prompt, answer):
     """Keras' own layers on one text, nothing of ours between: `[L, V]`."""
-    ids = tf.constant([text])
+    if isinstance(policy, EncoderDecoderPolicy):
+        return tiny.whole_pass(policy.seq2seq_lm, policy, prompt, answer)[0]
+    ids = tf.constant([[*prompt, *answer]])
     if isinstance(policy, CausalPolicy):
         inputs = {"token_ids": ids, "padding_mask": tf.ones_like(ids)}
         return policy.causal_lm(inputs, training=False)[0]
@@ -162,8 +168,17 @@ def test_capacity_is_the_width_of_the_answer():
     np.testing.assert_array_equal(narrow.actions, wide.actions[:, :3])
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama"])
-def test_both_caches_agree(name):
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("gpt2", CallWithCacheDecoder),
+        ("llama", CallWithCacheDecoder),
+        pytest.param(
+            "bart", CallDecoderWithCacheDecoder, marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_both_caches_agree(name, other):
     policy = tiny.shared_policy(name)
     ours = tiny.sample(policy, PROMPTS, seed=5)
 
@@ -171,7 +186,7 @@ def test_both_caches_agree(name):
     def theirs(ids, mask, seeds):
         lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=-1)
         return decode(
-            CallWithCacheDecoder(policy),
+            other(policy),
             ids,
             lengths,
             seeds,

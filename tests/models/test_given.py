@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests import tiny
-from tf_tokenrl.models.given import Given, join_given
+from tf_tokenrl.models.given import Given, divide, join_given, mark
 from tf_tokenrl.models.sampling import row_seeds
 
 PROMPTS = ["open a file", "return", "the name of a list", "value"]
@@ -13,7 +13,15 @@ COUNTS = np.array([3, 0, 8, 2], np.int32)
 ENDED = np.array([False, False, True, True])
 
 
-@pytest.fixture(scope="module", params=["gpt2", "gru"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "gpt2",
+        "gru",
+        pytest.param("bart", marks=pytest.mark.slow),
+        pytest.param("t5", marks=pytest.mark.slow),
+    ],
+)
 def run(request):
     """The policy and what it wrote behind the given tokens."""
     policy = tiny.shared_policy(request.param)
@@ -39,6 +47,21 @@ def test_prompt_and_given_tokens_are_joined_without_a_gap():
     joined, mask = join_given(ids, ids > 0, given)
     np.testing.assert_array_equal(joined, [[5, 6, 8, 9, 0], [7, 10, 0, 0, 0]])
     np.testing.assert_array_equal(mask, joined.numpy() > 0)
+
+
+def test_marked_tokens_are_found_behind_prompts():
+    prompts = np.array([[5, 6, 0], [7, 0, 0], [8, 9, 4]], np.int32)
+    given = Given(
+        np.array([[0, 9], [10, 0], [0, 0]], np.int32), np.array([2, 1, 0]), None
+    )
+    joined, mask = join_given(prompts, prompts > 0, mark(given))
+    lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=-1)
+    ids, lengths, found, counts = divide(joined, lengths)
+    np.testing.assert_array_equal(ids[:, :3], prompts)
+    assert not ids[:, 3:].numpy().any()
+    np.testing.assert_array_equal(lengths, [2, 1, 3])
+    np.testing.assert_array_equal(found, given.ids)
+    np.testing.assert_array_equal(counts, given.counts)
 
 
 def test_given_tokens_stand_first_and_are_not_chosen(run):

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests import tiny
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.models.causal import CausalPolicy
+from tf_tokenrl.models.encoder_decoder import EncoderDecoderPolicy
 
 PROMPTS = ["the name of a given file", "", "open"]
 ANSWERS = ["list", "a number or value", "the"]
@@ -31,9 +32,7 @@ def test_a_token_is_scored_by_the_state_before_it(policy, pairs):
     for row in range(len(PROMPTS)):
         prompt = pairs.prompt_ids[row][pairs.prompt_mask[row]]
         answer = pairs.actions[row][pairs.mask[row]]
-        text = tf.constant([[*prompt, *answer]])
-        hidden = policy.hidden_states(text, tf.ones_like(text, tf.bool))
-        before = hidden[:, len(prompt) - 1 : -1]
+        before = states_before(policy, prompt, answer)
         log_p = tf.nn.log_softmax(policy.logits(before)[0] / 0.7).numpy()
         columns = np.arange(len(answer))
         for got, expected in (
@@ -44,6 +43,16 @@ def test_a_token_is_scored_by_the_state_before_it(policy, pairs):
             np.testing.assert_allclose(
                 got[row, : len(answer)], expected, atol=1e-5
             )
+
+
+def states_before(policy, prompt, answer):
+    """Of each token of one answer: `[1, T, H]`."""
+    if not isinstance(policy, EncoderDecoderPolicy):
+        text = tf.constant([[*prompt, *answer]])
+        hidden = policy.hidden_states(text, tf.ones_like(text, tf.bool))
+        return hidden[:, len(prompt) - 1 : -1]
+    states = tiny.whole_pass(policy.backbone, policy, prompt, answer)
+    return states["decoder_sequence_output"][:, -len(answer) - 1 : -1]
 
 
 @pytest.mark.parametrize("junk", [-1, 10**6])
@@ -104,7 +113,7 @@ def test_training_samples_from_the_whole_distribution(policy):
         "gru",
         *(
             pytest.param(other, marks=pytest.mark.slow)
-            for other in ("gpt2", "mistral", "lstm")
+            for other in ("gpt2", "mistral", "lstm", "bart")
         ),
     ],
 )

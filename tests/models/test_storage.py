@@ -30,7 +30,7 @@ def test_a_policy_comes_back_whole(policy, tmp_path):
     assert_equal_policies(policy, loaded)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama"])
+@pytest.mark.parametrize("name", ["gpt2", "llama", "bart"])
 def test_a_scratch_policy_comes_back_whole(name, tmp_path):
     options = scratch.ModelOptions(name, layers=1, width=16, heads=2)
     policy = scratch.build(options, tiny.tokenizer(), 12, 8, temperature=0.7)

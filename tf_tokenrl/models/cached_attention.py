@@ -18,13 +18,14 @@ from tf_tokenrl.models.attention import Places, attend
 from tf_tokenrl.models.decoding import Decoder, Prefill, take
 
 
-class _Past(NamedTuple):
+class Past(NamedTuple):
     """What stands still: each row's own columns are the last `lengths`."""
 
     lengths: tf.Tensor  # int32 [B]
     mask: tf.Tensor  # bool [B, 1, 1, C]
     keys: list[tf.Tensor]  # of each layer, [B, key heads, C, size]
     values: list[tf.Tensor]
+    memory: "Past | None" = None  # the same of another text
 
 
 class CachedAttentionDecoder(Decoder):
@@ -44,14 +45,22 @@ class CachedAttentionDecoder(Decoder):
         self.last_position -= 1
 
     def prefill(self, prompt_ids, lengths, capacity) -> Prefill:
-        """Read all prompts in one causal pass.
+        """See `Decoder.prefill`."""
+        return self.read(prompt_ids, lengths)
 
-        Products see the prompts' own tokens alone, one behind the other, so
+    def read(self, ids, lengths, memory: "Past | None" = None) -> Prefill:
+        """Read texts in one causal pass.
+
+        Products see the texts' own tokens alone, one behind the other, so
         that padding costs next to nothing.
+
+        Args:
+            ids: int32 `[B, L]`, padded on the right.
+            lengths: int32 `[B]`.
+            memory: other texts that `finish` looks at.
         """
-        rows, width = tf.unstack(tf.shape(prompt_ids))
-        place = Places(lengths, width)
-        ids = tf.gather_nd(prompt_ids, place.of_tokens)
+        place = Places(lengths, tf.shape(ids)[1])
+        ids = tf.gather_nd(ids, place.of_tokens)
         positions = place.of_tokens[:, 1]
         x = self.architecture.embed(ids, positions)
         cache = {"lengths": lengths, "keys": [], "values": []}
@@ -62,25 +71,20 @@ class CachedAttentionDecoder(Decoder):
             cache["values"].append(v)
             q = place.spread(q)
             attended = attend(q, [(k, v, place.causal(q, k))])
-            x = self.architecture.finish(layer, x, place.pack(attended))
+            x = self.finish(layer, x, place.pack(attended), place, memory)
         last = tf.gather(x, tf.cumsum(lengths) - 1)
         return Prefill(self.architecture.normalize(last), cache)
 
     def open(self, cache):
         """See `Decoder.open`."""
-        lengths = cache["lengths"]
-        width = tf.shape(cache["keys"][0])[2]
-        mask = tf.range(width)[None] >= width - lengths[:, None]
-        past = _Past(
-            lengths, mask[:, None, None], cache["keys"], cache["values"]
-        )
         empty = [x[:, :, :0] for x in cache["keys"]]
-        return past, {"keys": empty, "values": list(empty)}
+        return past_of(cache), {"keys": empty, "values": list(empty)}
 
     def step(self, token_ids, column, past, chunk):
         """Read one token per row; the chunk's keys and values grow."""
         positions = tf.minimum(past.lengths + column, self.last_position)
         x = self.architecture.embed(token_ids, positions)
+        place = _OnePerRow()
         keys, values = [], []
         for layer in self.layers:
             q, k, v = self.architecture.project(layer, x, positions)
@@ -90,12 +94,14 @@ class CachedAttentionDecoder(Decoder):
                 (past.keys[layer], past.values[layer], past.mask),
                 (keys[-1], values[-1], None),
             ]
-            attended = attend(q[:, :, None], parts)[:, :, 0]
-            width = attended.shape[1] * attended.shape[2]
-            attended = tf.reshape(attended, [-1, width])
-            x = self.architecture.finish(layer, x, attended)
+            attended = place.pack(attend(place.spread(q), parts))
+            x = self.finish(layer, x, attended, place, past.memory)
         hidden = self.architecture.normalize(x)
         return hidden, {"keys": keys, "values": values}
+
+    def finish(self, layer, x, attended, place, memory):
+        """The rest of a layer, after attention `[N, heads * size]`."""
+        return self.architecture.finish(layer, x, attended)
 
     def close(self, cache, chunk, steps):
         """See `Decoder.close`."""
@@ -135,6 +141,26 @@ class CachedAttentionDecoder(Decoder):
             ),
             cache,
         )
+
+
+def past_of(cache: dict) -> Past:
+    """Keys and values with the mask of each row's own columns."""
+    lengths = cache["lengths"]
+    width = tf.shape(cache["keys"][0])[2]
+    mask = tf.range(width)[None] >= width - lengths[:, None]
+    return Past(lengths, mask[:, None, None], cache["keys"], cache["values"])
+
+
+class _OnePerRow:
+    """The same as `Places`, for one token of each row."""
+
+    def spread(self, x: tf.Tensor) -> tf.Tensor:
+        """`[B, heads, size]` -> `[B, heads, 1, size]`."""
+        return x[:, :, None]
+
+    def pack(self, x: tf.Tensor) -> tf.Tensor:
+        """`[B, heads, 1, size]` -> `[B, heads * size]`."""
+        return tf.reshape(x, [-1, x.shape[1] * x.shape[3]])
 
 
 def _map_columns(function, cache):

@@ -26,16 +26,10 @@ class CallWithCacheDecoder(Decoder):
 
     def prefill(self, prompt_ids, lengths, capacity) -> Prefill:
         """Read the columns that every prompt has; the rest is forced."""
-        rows = tf.shape(prompt_ids)[0]
-        shortest = tf.reduce_min(lengths)
         padded = tf.pad(prompt_ids, [[0, 0], [0, capacity]])
-        with _plain_slice_update():
+        with plain_slice_update():
             hidden, tensors = self.policy.causal_lm._build_cache(padded)
-        return Prefill(
-            hidden[:, shortest - 1],
-            {"tensors": tensors, "column": tf.fill([rows], shortest)},
-            (prompt_ids[:, shortest:], lengths - shortest),
-        )
+        return begun(prompt_ids, lengths, hidden, {"tensors": tensors})
 
     def open(self, cache):
         """See `Decoder.open`."""
@@ -43,7 +37,7 @@ class CallWithCacheDecoder(Decoder):
 
     def step(self, token_ids, column, past, chunk):
         """Read one token per row at the same column of the cache."""
-        with _plain_slice_update():
+        with plain_slice_update():
             _, hidden, chunk = self.policy.causal_lm.call_with_cache(
                 token_ids[:, None], chunk, past[0] + column
             )
@@ -51,7 +45,25 @@ class CallWithCacheDecoder(Decoder):
 
     def close(self, cache, chunk, steps):
         """See `Decoder.close`."""
-        return {"tensors": chunk, "column": cache["column"] + steps}
+        return cache | {"tensors": chunk, "column": cache["column"] + steps}
+
+
+def begun(ids: tf.Tensor, lengths: tf.Tensor, hidden, cache: dict) -> Prefill:
+    """Texts read as far as the shortest of them reaches.
+
+    Args:
+        ids: int32 `[B, L]`, padded on the right.
+        lengths: int32 `[B]`.
+        hidden: `[B, L or more, H]`, the states of the texts.
+        cache: of the texts; the column that is next is added to it.
+    """
+    shortest = tf.reduce_min(lengths)
+    column = tf.fill([tf.shape(ids)[0]], shortest)
+    return Prefill(
+        hidden[:, shortest - 1],
+        cache | {"column": column},
+        (ids[:, shortest:], lengths - shortest),
+    )
 
 
 def check_architecture(causal_lm) -> None:
@@ -67,7 +79,8 @@ def check_architecture(causal_lm) -> None:
         raise TokenRLError(
             f"{name} cannot be decoded with KerasHub's cache of keys and "
             "values: choose another architecture, such as GPT2CausalLM, "
-            "LlamaCausalLM, MistralCausalLM or GemmaCausalLM."
+            "LlamaCausalLM, MistralCausalLM or GemmaCausalLM; an "
+            "EncoderDecoderPolicy takes BartSeq2SeqLM and T5Seq2SeqLM."
         )
 
 
@@ -76,7 +89,7 @@ def _no_cache():
 
 
 @contextlib.contextmanager
-def _plain_slice_update():
+def plain_slice_update():
     """Trace `keras.ops.slice_update` as core TensorFlow ops.
 
     Keras lowers it to an XLA op that a stock TensorFlow Serving refuses to

@@ -1,7 +1,6 @@
 """A policy over any KerasHub `CausalLM`."""
 
 import keras
-import keras_hub
 import tensorflow as tf
 
 from tf_tokenrl.errors import TokenRLError
@@ -10,22 +9,23 @@ from tf_tokenrl.models import (
     architectures,
     output_layer,
     packed,
+    presets,
 )
 from tf_tokenrl.models.cached_attention import CachedAttentionDecoder
 from tf_tokenrl.models.call_with_cache import (
     CallWithCacheDecoder,
     check_architecture,
 )
-from tf_tokenrl.models.generative import GenerativePolicy
+from tf_tokenrl.models.language_model import LanguageModelPolicy
 
 
 @keras.saving.register_keras_serializable(package="tf_tokenrl")
-class CausalPolicy(GenerativePolicy):
+class CausalPolicy(LanguageModelPolicy):
     """A causal transformer that chooses tokens, with a value head.
 
     Args:
         causal_lm: a `keras_hub.models.CausalLM`; held, not copied.
-        **kwargs: see `GenerativePolicy`.
+        **kwargs: see `LanguageModelPolicy`.
 
     Raises:
         TokenRLError: the model cannot be decoded, or has no room for the
@@ -40,8 +40,7 @@ class CausalPolicy(GenerativePolicy):
         self.backbone = causal_lm.backbone
         activations.lighten(self.backbone)
         self._check_room()
-        if architectures.find(self.backbone) is None:
-            check_architecture(causal_lm)
+        check_architecture(causal_lm)
         self.value_head.build((None, None, self.backbone.hidden_dim))
         self.build()
 
@@ -98,23 +97,19 @@ class CausalPolicy(GenerativePolicy):
         """A policy over pretrained weights.
 
         Args:
-            preset: a KerasHub preset name or a local folder, either of
-                KerasHub's or of Hugging Face's making.
-            **kwargs: see `GenerativePolicy`; limits default to 512 prompt
+            preset: see `presets.load`.
+            **kwargs: see `LanguageModelPolicy`; limits default to 512 prompt
                 and 128 new tokens.
 
         Raises:
             TokenRLError: there is no such preset or folder.
         """
-        try:
-            causal_lm = keras_hub.models.CausalLM.from_preset(preset)
-        except (ValueError, OSError, KeyError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise TokenRLError(
-                f'Cannot load the preset "{preset}": {reason} Give the name '
-                "of a KerasHub causal language model or a folder that holds "
-                "one."
-            ) from error
+        return cls.over(presets.load(preset), **kwargs)
+
+    @classmethod
+    def over(cls, causal_lm, **kwargs) -> "CausalPolicy":
+        """A policy over a model that has a preprocessor of its own."""
+        check_architecture(causal_lm)
         tokenizer = causal_lm.preprocessor.tokenizer
         kwargs.setdefault("max_prompt_tokens", 512)
         kwargs.setdefault("max_new_tokens", 128)

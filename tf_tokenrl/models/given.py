@@ -39,6 +39,38 @@ def join_given(prompt_ids: Tensor, prompt_mask: Tensor, given: Given):
     return tf.where(mask, ids, 0), mask
 
 
+def mark(given: Given) -> Given:
+    """The tokens as -1 - id, so that `divide` finds them behind a prompt."""
+    return given._replace(ids=-1 - given.ids)
+
+
+def divide(ids: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Prompts and the marked tokens behind them, taken apart.
+
+    Args:
+        ids: int32 `[B, L]`, padded on the right.
+        lengths: int32 `[B]`.
+
+    Returns:
+        The prompts `[B, L]` and their lengths `[B]`, the marked tokens
+        `[B, F]` and their counts `[B]`; padding is 0.
+    """
+    column = tf.range(tf.shape(ids)[1])[None]
+    marked = (column < lengths[:, None]) & (ids < 0)
+    counts = tf.reduce_sum(tf.cast(marked, tf.int32), axis=-1)
+    lengths -= counts
+    place = tf.range(tf.reduce_max(counts))[None]
+    last = tf.shape(ids)[1] - 1
+    source = tf.minimum(lengths[:, None] + place, last)
+    given = -1 - tf.gather(ids, source, batch_dims=1)
+    return (
+        tf.where(column < lengths[:, None], ids, 0),
+        lengths,
+        tf.where(place < counts[:, None], given, 0),
+        counts,
+    )
+
+
 def place_after(given: Given, rest) -> list[tf.Tensor]:
     """Actions, mask, log-probs and values `[B, T]`, each row moved on.
 

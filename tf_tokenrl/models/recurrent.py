@@ -6,13 +6,13 @@ import tensorflow as tf
 from tf_tokenrl.errors import unknown
 from tf_tokenrl.models import output_layer
 from tf_tokenrl.models.decoding import Decoder, Prefill
-from tf_tokenrl.models.generative import GenerativePolicy
+from tf_tokenrl.models.language_model import LanguageModelPolicy
 
 _LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
 
 @keras.saving.register_keras_serializable(package="tf_tokenrl")
-class RecurrentPolicy(GenerativePolicy):
+class RecurrentPolicy(LanguageModelPolicy):
     """A recurrent language model that chooses tokens, with a value head.
 
     Args:
@@ -21,7 +21,7 @@ class RecurrentPolicy(GenerativePolicy):
         hidden_dim: width of the embedding and of every layer; the embedding
             also gives the logits.
         num_layers: recurrent layers.
-        **kwargs: see `GenerativePolicy`.
+        **kwargs: see `LanguageModelPolicy`.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ import keras_hub
 
 from tf_tokenrl.errors import unknown
 from tf_tokenrl.models.causal import CausalPolicy
+from tf_tokenrl.models.encoder_decoder import EncoderDecoderPolicy
 from tf_tokenrl.models.label import LabelPolicy
 from tf_tokenrl.models.label_codec import LETTER_CASES
 from tf_tokenrl.models.policy import Policy
@@ -18,9 +19,9 @@ class ModelOptions:
     """The shape of a policy with fresh weights.
 
     Attributes:
-        architecture: "gpt2", "llama", "lstm" or "gru" for a policy that
-            writes, "bert" for one that labels.
-        layers: number of layers.
+        architecture: "gpt2", "llama", "bart", "lstm" or "gru" for a policy
+            that writes, "bert" for one that labels.
+        layers: number of layers; "bart" has as many to read and to write.
         width: hidden size.
         heads: attention heads; recurrent models have none.
         letter_case: tell "bert" how each word is written.
@@ -40,7 +41,7 @@ def build(
     max_new_tokens: int,
     temperature: float = 1.0,
 ) -> Policy:
-    """A policy whose prompts end with the tokenizer's start token.
+    """A policy whose answers begin after the tokenizer's start token.
 
     Args:
         options: its shape.
@@ -61,7 +62,6 @@ def build(
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         stop_ids=(STOP,),
-        answer_start_id=START,
     )
 
 
@@ -123,7 +123,11 @@ def _gpt2(options: ModelOptions, **settings) -> Policy:
         max_sequence_length=settings["max_prompt_tokens"]
         + settings["max_new_tokens"],
     )
-    return CausalPolicy(keras_hub.models.GPT2CausalLM(backbone), **settings)
+    return CausalPolicy(
+        keras_hub.models.GPT2CausalLM(backbone),
+        answer_start_id=START,
+        **settings,
+    )
 
 
 def _llama(options: ModelOptions, **settings) -> Policy:
@@ -136,7 +140,31 @@ def _llama(options: ModelOptions, **settings) -> Policy:
         intermediate_dim=3 * options.width,
         tie_word_embeddings=True,
     )
-    return CausalPolicy(keras_hub.models.LlamaCausalLM(backbone), **settings)
+    return CausalPolicy(
+        keras_hub.models.LlamaCausalLM(backbone),
+        answer_start_id=START,
+        **settings,
+    )
+
+
+def _bart(options: ModelOptions, **settings) -> Policy:
+    opening = (START,)
+    answer = len(opening) + settings["max_new_tokens"]
+    backbone = keras_hub.models.BartBackbone(
+        vocabulary_size=settings["tokenizer"].vocabulary_size(),
+        num_layers=options.layers,
+        num_heads=options.heads,
+        hidden_dim=options.width,
+        intermediate_dim=4 * options.width,
+        dropout=0.0,
+        max_sequence_length=max(settings["max_prompt_tokens"], answer),
+    )
+    return EncoderDecoderPolicy(
+        keras_hub.models.BartSeq2SeqLM(backbone),
+        answer_start_ids=opening,
+        prompt_end_id=STOP,
+        **settings,
+    )
 
 
 def _recurrent(options: ModelOptions, **settings) -> Policy:
@@ -145,6 +173,7 @@ def _recurrent(options: ModelOptions, **settings) -> Policy:
         settings["tokenizer"].vocabulary_size(),
         options.width,
         options.layers,
+        answer_start_id=START,
         **settings,
     )
 
@@ -152,6 +181,7 @@ def _recurrent(options: ModelOptions, **settings) -> Policy:
 _BUILDERS = {
     "gpt2": _gpt2,
     "llama": _llama,
+    "bart": _bart,
     "lstm": _recurrent,
     "gru": _recurrent,
 }

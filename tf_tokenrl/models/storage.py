@@ -9,8 +9,9 @@ from pathlib import Path
 import keras
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models import (  # noqa: F401  registers all three
+from tf_tokenrl.models import (  # noqa: F401  registers all four
     causal,
+    encoder_decoder,
     label,
     recurrent,
 )

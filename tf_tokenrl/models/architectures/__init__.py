@@ -3,16 +3,20 @@
 One file per architecture. Each tells `cached_attention`, which decodes, and
 `packed`, which reads whole answers, how to embed tokens at given positions,
 how a layer makes queries, keys and values, and what the layer does with what
-was attended to. Backbones without a file here are decoded through their own
-`call_with_cache` and read by their own forward pass.
+was attended to. That of an encoder-decoder tells `cross_attention` two things
+more: how a layer remembers the prompt, and what it asks of it. Backbones
+without a file here are decoded through KerasHub's own cache and read by their
+own forward pass.
 """
 
 import keras_hub
 
+from tf_tokenrl.models.architectures.bart import Bart
 from tf_tokenrl.models.architectures.gpt2 import Gpt2
 from tf_tokenrl.models.architectures.llama import Llama
 
 _BY_BACKBONE = {
+    keras_hub.models.BartBackbone: Bart,
     keras_hub.models.GPT2Backbone: Gpt2,
     keras_hub.models.LlamaBackbone: Llama,
 }
