@@ -30,7 +30,7 @@ INPUTS = {
 
 @functools.cache
 def policy(kind):
-    """Two own caches, KerasHub's cache, a state, byte pairs, two of labels."""
+    """All kinds of caches, a state, byte pairs, two of labels."""
     if kind in ("tags", "classes"):
         unit = "word" if kind == "tags" else "text"
         return tiny.shared_label_policy(unit=unit)
@@ -40,6 +40,7 @@ def policy(kind):
 
 
 KINDS = ("llama", "tags", "gpt2", "mistral", "lstm", "byte_pair", "classes")
+KINDS += ("bart", "t5")
 
 
 @functools.cache

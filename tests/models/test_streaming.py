@@ -11,7 +11,7 @@ from tf_tokenrl.serving.generation.convention import Generator, Wish
 from tf_tokenrl.serving.generation.loop import Loop, Settings
 from tf_tokenrl.serving.generation.ticket import Ticket
 
-STREAMING = ("llama", "gpt2", "lstm", "byte_pair")
+STREAMING = ("llama", "gpt2", "lstm", "byte_pair", "bart")
 WISHES = [
     Wish(b"the name of a given file"),
     Wish(b"", 12, 1.0),
