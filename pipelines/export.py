@@ -11,6 +11,8 @@ from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.models import storage
 from tf_tokenrl.models.export import next_version
+from tf_tokenrl.models.generative import GenerativePolicy
+from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.report.read import read_run
 
 
@@ -25,12 +27,15 @@ class ExportOptions:
         prompts: a text file with a prompt on each line; the policy's greedy
             answers to them are kept beside the SavedModel, as
             VERSION.answers.jsonl, for `serving/smoke.py`.
+        reward_model: export the policy's value head as a judge of answers,
+            which the reward `reward_model` reads; it writes none itself.
     """
 
     policy: Path = Path("runs/demo/rl/policy.keras")
     model: Path = Path("savedmodels/headline")
     version: int = 0
     prompts: Path | None = None
+    reward_model: bool = False
 
 
 def main(
@@ -44,16 +49,33 @@ def main(
     """
     asked = _read(options.prompts) if options.prompts else []
     policy = storage.load(options.policy)
+    write = _writer(policy, options)
     path = next_version(options.model)
     if options.version:
         path = options.model / str(options.version)
-    policy.export(path, known_of_run(options.policy.parent, metrics or {}))
+    write(path, known_of_run(options.policy.parent, metrics or {}))
     print(f"SavedModel: {path}")
     if asked:
         kept = recorded.beside(path)
         recorded.write(kept, parity.record(policy, asked))
         print(f"Its answers: {kept}")
     return path
+
+
+def _writer(policy: Policy, options: ExportOptions):
+    if not options.reward_model:
+        return policy.export
+    if options.prompts:
+        raise TokenRLError(
+            "A reward model writes no answers: give --prompts or "
+            "--reward-model, not both."
+        )
+    if not isinstance(policy, GenerativePolicy):
+        raise TokenRLError(
+            f'"{options.policy}" holds a {type(policy).__name__}, which '
+            "judges no answers: export a policy that writes."
+        )
+    return policy.export_reward_model
 
 
 def known_of_run(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import keras_hub
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -18,6 +19,13 @@ from tf_tokenrl.models.causal import CausalPolicy
 
 GREEDY = dict(seed=0, temperature=0.0, max_new_tokens=0, top_k=0, top_p=1.0)
 FREE = {**GREEDY, "temperature": 1.0}
+# Of tensorflow-text; the stock server is built with them.
+TEXT_OPS = {
+    "RegexSplitWithOffsets",
+    "SentencepieceDetokenizeOp",
+    "SentencepieceOp",
+    "SentencepieceTokenizeOp",
+}
 INPUTS = {
     "prompt": tf.string,
     "seed": tf.int64,
@@ -98,6 +106,46 @@ def graph(folder):
     """The graph of a SavedModel and its ops."""
     found, every = nodes(folder)
     return found, {node.op for node in every}
+
+
+def assert_rows_first(folder):
+    """Every tensor of every signature has one entry per row."""
+    saved, _ = graph(folder)
+    for name, signature in saved.signature_def.items():
+        if name.startswith("__"):
+            continue
+        for tensor in [*signature.inputs.values(), *signature.outputs.values()]:
+            assert not tensor.tensor_shape.unknown_rank
+            assert tensor.tensor_shape.dim[0].size == -1
+            assert tensor.WhichOneof("encoding") == "name", "a dense tensor"
+
+
+def assert_stock_ops(folder):
+    """No op that a stock server lacks or refuses, no state, no other noise."""
+    _, ops = graph(folder)
+    core = {op for op in ops if hasattr(tf.raw_ops, op)}
+    assert ops - core <= TEXT_OPS
+    assert not [op for op in ops if op.startswith(("Xla", "PyFunc", "Eager"))]
+    assert not [op for op in ops if "MutableHashTable" in op]
+    assert not [op for op in ops if op in ("RandomUniform", "Multinomial")]
+
+
+def assert_weights_once(folder, policy):
+    """The weights are on disk, and little else."""
+    needed = sum(w.value.dtype.size * np.prod(w.shape) for w in policy.weights)
+    assert 0 < needed <= stored_bytes(folder) <= 1.05 * needed
+
+
+def stored_bytes(folder):
+    """How many bytes of numbers the checkpoint of a SavedModel holds."""
+    file = str(folder / "variables" / "variables")
+    reader = tf.train.load_checkpoint(file)
+    dtypes = reader.get_variable_to_dtype_map()
+    return sum(
+        np.prod(shape, dtype=int) * dtypes[name].size
+        for name, shape in reader.get_variable_to_shape_map().items()
+        if dtypes[name] != tf.string
+    )
 
 
 def generate(folder, prompts, **options):

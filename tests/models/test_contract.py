@@ -27,13 +27,6 @@ ODD = ["\xff\xfe open", "\x00", LONG]
 FAST = ("llama",)  # the rest are slow, and asked in a process of their own
 SLOW = tuple(kind for kind in exports.KINDS if kind not in FAST)
 ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
-# Of tensorflow-text; the stock server is built with them.
-TEXT_OPS = {
-    "RegexSplitWithOffsets",
-    "SentencepieceDetokenizeOp",
-    "SentencepieceOp",
-    "SentencepieceTokenizeOp",
-}
 
 
 @pytest.fixture(
@@ -119,39 +112,15 @@ def test_the_signatures_are_those_promised(kind):
 
 
 def test_every_tensor_has_a_row_per_row(kind):
-    saved, _ = exports.graph(exports.path(kind))
-    for name, signature in saved.signature_def.items():
-        if name.startswith("__"):
-            continue
-        for tensor in [*signature.inputs.values(), *signature.outputs.values()]:
-            assert not tensor.tensor_shape.unknown_rank
-            assert tensor.tensor_shape.dim[0].size == -1
-            assert tensor.WhichOneof("encoding") == "name", "a dense tensor"
+    exports.assert_rows_first(exports.path(kind))
 
 
 def test_only_ops_of_the_stock_server(kind):
-    _, ops = exports.graph(exports.path(kind))
-    core = {op for op in ops if hasattr(tf.raw_ops, op)}
-    assert ops - core <= TEXT_OPS
-    assert not [op for op in ops if op.startswith(("Xla", "PyFunc", "Eager"))]
-    assert not [op for op in ops if "MutableHashTable" in op]
-    assert not [op for op in ops if op in ("RandomUniform", "Multinomial")]
+    exports.assert_stock_ops(exports.path(kind))
 
 
 def test_weights_are_stored_once(kind, policy):
-    needed = sum(w.value.dtype.size * np.prod(w.shape) for w in policy.weights)
-    assert 0 < needed <= stored_bytes(exports.path(kind)) <= 1.05 * needed
-
-
-def stored_bytes(folder):
-    file = str(folder / "variables" / "variables")
-    reader = tf.train.load_checkpoint(file)
-    dtypes = reader.get_variable_to_dtype_map()
-    return sum(
-        np.prod(shape, dtype=int) * dtypes[name].size
-        for name, shape in reader.get_variable_to_shape_map().items()
-        if dtypes[name] != tf.string
-    )
+    exports.assert_weights_once(exports.path(kind), policy)
 
 
 @pytest.mark.slow
@@ -165,7 +134,7 @@ def test_half_precision_stores_weights_once(tmp_path):
         keras.config.set_dtype_policy(before)
     policy.export(tmp_path / "half" / "1")
     needed = 4 * policy.count_params()
-    assert stored_bytes(tmp_path / "half" / "1") == needed
+    assert exports.stored_bytes(tmp_path / "half" / "1") == needed
 
 
 # Answers.

@@ -36,6 +36,16 @@ def test_versions_count_up_and_are_never_overwritten(policy_file, tmp_path):
     assert sorted(model.rglob("*")) == before
 
 
+def test_a_reward_model_is_one_export_more(policy_file, tmp_path):
+    options = dict(policy=policy_file, model=tmp_path / "m", reward_model=True)
+    path = main(ExportOptions(**options))
+    loaded = tf.saved_model.load(path)
+    assert set(loaded.signatures) == {"serving_default", "reward"}
+    with pytest.raises(TokenRLError, match="writes no answers"):
+        (tmp_path / "prompts.txt").write_text("sun\n")
+        main(ExportOptions(**options, prompts=tmp_path / "prompts.txt"))
+
+
 def test_the_model_card_tells_of_the_run(policy_file, tmp_path):
     run = tmp_path / "rl"
     run.mkdir()

@@ -10,7 +10,7 @@ entry per row, so that the server may batch requests:
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ PROMPTS = (
     _rows(tf.int32, "top_k"),
     _rows(tf.float32, "top_p"),
 )
+PAIRS = (_rows(tf.string, "prompt"), _rows(tf.string, "answer"))
 _FORBIDDEN = ("Xla", "PyFunc", "EagerPyFunc", "NumpyFunction")
 
 
@@ -51,9 +52,7 @@ class ServedPolicy(tf.Module):
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Both signatures, traced."""
         generate = tf.function(self.generate).get_concrete_function(*PROMPTS)
-        score = tf.function(self.score).get_concrete_function(
-            _rows(tf.string, "prompt"), _rows(tf.string, "answer")
-        )
+        score = tf.function(self.score).get_concrete_function(*PAIRS)
         return {"serving_default": generate, "score": score}
 
     def generate(
@@ -127,7 +126,10 @@ class ServedPolicy(tf.Module):
 
 
 def export(
-    policy, path: str | Path, known: Mapping[str, Any] | None = None
+    policy,
+    path: str | Path,
+    known: Mapping[str, Any] | None = None,
+    served: Callable[[Any], ServedPolicy] | None = None,
 ) -> Path:
     """Write `policy` as a SavedModel to `path`, whole or not at all.
 
@@ -139,6 +141,7 @@ def export(
         path: `<name>/<version>`; the version is a whole number, as TensorFlow
             Serving wants it.
         known: what else the model card shall say, such as the run.
+        served: makes the graphs of the policy; by default its own `served`.
 
     Returns:
         The path.
@@ -163,7 +166,8 @@ def export(
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.mkdtemp(prefix=".export-", dir=path.parent)
         os.chmod(temporary, 0o755)
-        _write(policy, path.parent.name, Path(temporary), known or {})
+        made = served or type(policy).served
+        _write(policy, path.parent.name, Path(temporary), known or {}, made)
         os.replace(temporary, path)
     except (OSError, tf.errors.OpError) as error:
         raise TokenRLError(
@@ -184,12 +188,14 @@ def next_version(folder: str | Path) -> Path:
     return folder / str(max(versions, default=0) + 1)
 
 
-def _write(policy, name: str, folder: Path, known: Mapping[str, Any]) -> None:
+def _write(
+    policy, name: str, folder: Path, known: Mapping[str, Any], served
+) -> None:
     policy.encode([""])  # some tokenizers make their tables on first use
     with byte_pair.forgetful(policy.tokenizer):
-        served = policy.served()
-        signatures = served.signatures()
-        tf.saved_model.save(served, str(folder), signatures=signatures)
+        module = served(policy)
+        signatures = module.signatures()
+        tf.saved_model.save(module, str(folder), signatures=signatures)
     _check_ops(folder / "saved_model.pb")
     extra = folder / "assets.extra"
     extra.mkdir()

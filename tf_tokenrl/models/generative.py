@@ -1,12 +1,18 @@
 """What policies that write have in common: the next token is the action."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import tensorflow as tf
 
 from tf_tokenrl.flow import Rollout
 from tf_tokenrl.models.answering import decode
+from tf_tokenrl.models.export import export
 from tf_tokenrl.models.given import Given, join_given, place_after
 from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.models.sampling import Sampling
+from tf_tokenrl.models.served_reward import ServedReward
 from tf_tokenrl.models.streaming import ServedStream
 
 
@@ -119,3 +125,17 @@ class GenerativePolicy(Policy):
     def served(self) -> tf.Module:
         """See `Policy.served`."""
         return ServedStream(self)
+
+    def export_reward_model(
+        self, filepath: str | Path, known: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write body and value head as a judge of answers.
+
+        Args:
+            filepath: `<name>/<version>`, see `models.export`.
+            known: what else the model card shall say.
+
+        Raises:
+            TokenRLError: as for `export`, or there are no stop tokens.
+        """
+        export(self, filepath, known, ServedReward)
