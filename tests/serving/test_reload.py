@@ -2,75 +2,18 @@
 
 import os
 
-import grpc
 import pytest
-from google.protobuf import text_format
-from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
-from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
-from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
-from tensorflow_serving.apis.prediction_service_pb2_grpc import (
-    PredictionServiceStub,
-)
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from tests import served
-from tests.asking import SECONDS, X, ask, failure, spec, with_version
+from tests import reloading, served
+from tests.asking import SECONDS, X, ask, failure, with_version
+from tests.reloading import listing
 from tests.rest_client import Client
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags, Server
 from tf_tokenrl.serving.reload import ConfigFile
 
 INVALID = "INVALID_ARGUMENT"
-
-
-def listing(folder, *models):
-    blocks = [
-        f'config {{ name: "{model}" base_path: "{folder}/{model}" '
-        'model_platform: "tensorflow" }'
-        for model in models
-    ]
-    return f"model_config_list {{ {' '.join(blocks)} }}"
-
-
-class Running:
-    """A server that is told again and again what to serve."""
-
-    def __init__(self, folder, server):
-        self.folder = folder
-        self.server = server
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
-        self._models = ModelServiceStub(self.channel)
-        self.predict = PredictionServiceStub(self.channel).Predict
-
-    def reload(self, text, seconds=SECONDS):
-        return self._models.HandleReloadConfigRequest(
-            self._request(text), timeout=seconds
-        )
-
-    def refusal(self, text, seconds=SECONDS):
-        method = self._models.HandleReloadConfigRequest
-        return failure(method, self._request(text), seconds)
-
-    def states(self, name):
-        request = GetModelStatusRequest(model_spec=spec(name))
-        response = self._models.GetModelStatus(request, timeout=SECONDS)
-        return {
-            status.version: status.State.Name(status.state)
-            for status in response.model_version_status
-        }
-
-    def answers(self, name, **version):
-        request = ask(name=name, x=X)
-        if version:
-            with_version(request, **version)
-        response = self.predict(request, timeout=SECONDS)
-        return response.model_spec.version.value
-
-    @staticmethod
-    def _request(text):
-        request = ReloadConfigRequest()
-        text_format.Parse(text, request.config)
-        return request
 
 
 @pytest.fixture(scope="module")
@@ -81,34 +24,22 @@ def running(tmp_path_factory):
         for version in (1, 2):
             served.put(folder / name, version)
     (folder / "broken" / "4").mkdir(parents=True)
-    config = folder / "models.config"
-    config.write_text("")
-    flags = Flags(
-        port=0,
-        model_config_file=str(config),
-        max_num_load_retries=0,
-        num_load_threads=2,
-        num_unload_threads=1,
-        reload_base_paths="*",
-        rest_api_port=-1,
-    )
-    with Server(flags) as server:
-        made = Running(folder, server)
-        with made.channel:
-            request = ask(name="one", x=X)
-            request.model_spec.version_label = "stable"
-            # Only before the first configuration is there no map of labels.
-            assert failure(made.predict, request) == (
-                "UNAVAILABLE",
-                "Model labels does not init yet.stable",
-            )
-            client = Client(server.http_port)
-            assert client.post("one/labels/stable:predict", "{}") == (
-                503,
-                {"error": "Model labels does not init yet.stable"},
-            )
-            client.close()
-            yield made
+    threads = dict(num_load_threads=2, num_unload_threads=1)
+    with reloading.running(folder, rest_api_port=-1, **threads) as made:
+        request = ask(name="one", x=X)
+        request.model_spec.version_label = "stable"
+        # Only before the first configuration is there no map of labels.
+        assert failure(made.predict, request) == (
+            "UNAVAILABLE",
+            "Model labels does not init yet.stable",
+        )
+        client = Client(made.server.http_port)
+        assert client.post("one/labels/stable:predict", "{}") == (
+            503,
+            {"error": "Model labels does not init yet.stable"},
+        )
+        client.close()
+        yield made
 
 
 @pytest.fixture
@@ -132,16 +63,6 @@ def test_models_come_and_go(one):
     assert one.answers("one") == 2
 
 
-def settled(running, name, expected):
-    """Wait for the thread that watches; it has been told already."""
-    for _ in range(int(SECONDS / 0.01)):
-        if running.states(name) == expected:
-            return True
-        with running.server._repository._changed:
-            running.server._repository._changed.wait(0.01)
-    return False
-
-
 def test_a_policy_and_a_label_for_an_older_version(one):
     both = listing(one.folder, "one").replace(
         "model_platform",
@@ -149,7 +70,7 @@ def test_a_policy_and_a_label_for_an_older_version(one):
         "model_platform",
     )
     one.reload(both)
-    assert settled(one, "one", {1: "AVAILABLE", 2: "AVAILABLE"})
+    assert one.settled("one", {1: "AVAILABLE", 2: "AVAILABLE"})
     one.reload(
         both.replace(
             "model_platform",

@@ -5,6 +5,8 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
+from tests import reloading, served
+from tests.asking import X, ask, failure, with_version
 from tf_tokenrl.serving.storage import find_versions
 
 
@@ -71,3 +73,62 @@ def test_names_that_are_no_text(tmp_path):
 def test_no_base_path(tmp_path):
     with pytest.raises(OSError, match="Could not find base path"):
         find(tmp_path / "nowhere")
+
+
+# On the wire.
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """Versions 7, 9 and 10, and folders that are none."""
+    folder = tmp_path_factory.mktemp("stored")
+    for name in ("9", "10", "007", "v11", "1e3"):
+        served.put(folder / "m", name)
+    with reloading.running(folder) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("", [10]),
+        ("latest { num_versions: 2 }", [9, 10]),
+        ("all {}", [7, 9, 10]),
+        ("specific { versions: 9 versions: 7 versions: 11 }", [7, 9]),
+    ],
+)
+def test_versions_that_the_policy_names_are_served(running, policy, expected):
+    name = f"m{len(expected)}{expected[0]}"
+    text = reloading.listing(running.folder, name).replace(
+        f'{name}" model', f'm" model_version_policy {{ {policy} }} model'
+    )
+    running.reload(text)
+    assert running.settled(name, dict.fromkeys(expected, "AVAILABLE"))
+    assert running.answers(name) == expected[-1]
+    for version in (7, 9, 10, 11, 1000):
+        if version in expected:
+            assert running.answers(name, version=version) == version
+            continue
+        request = with_version(ask(name=name, x=X), version)
+        assert failure(running.predict, request) == (
+            "NOT_FOUND",
+            f"Servable not found for request: Specific({name}, {version})",
+        )
+
+
+def test_a_path_without_versions_is_waited_for(running, caplog):
+    """What is wrong with it is said in the server's log."""
+    (running.folder / "empty").mkdir()
+    for name in ("nowhere", "empty"):
+        text = reloading.listing(running.folder, name)
+        assert running.refusal(text, seconds=0.2)[0] == "DEADLINE_EXCEEDED"
+        assert failure(running.predict, ask(name=name, x=X)) == (
+            "NOT_FOUND",
+            f"Servable not found for request: Latest({name})",
+        )
+    assert (
+        "FileSystemStoragePathSource encountered a filesystem access error: "
+        f"Could not find base path {running.folder}/nowhere for servable "
+        "nowhere with error NOT_FOUND"
+    ) in caplog.text
+    assert "No versions of servable empty found" in caplog.text

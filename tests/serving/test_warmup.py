@@ -6,11 +6,10 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-from tests import served
-from tests.asking import X, ask, examples, spec
+from tests import reloading, served
+from tests.asking import X, ask, examples, failure, spec
 from tf_tokenrl.serving import Flags
 from tf_tokenrl.serving.servable import Servable
-from tf_tokenrl.serving.status import StatusError
 from tf_tokenrl.serving.warmup import warm_up
 
 
@@ -34,6 +33,21 @@ def judge_logs():
     )
     request.input.CopyFrom(examples(1.0))
     return [classify, regress, both]
+
+
+def write(version, records):
+    """Records, or bytes that are none, where a version has them."""
+    file = version / "assets.extra" / "tf_serving_warmup_requests"
+    file.parent.mkdir(exist_ok=True)
+    if isinstance(records, bytes):
+        file.write_bytes(records)
+        return file
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for record in records:
+            if not isinstance(record, bytes):
+                record = record.SerializeToString()
+            writer.write(record)
+    return file
 
 
 class Counting(Servable):
@@ -63,16 +77,7 @@ def warm(tmp_path, load):
     """Warm a servable up with records; how often did it run?"""
 
     def warmed(records, kind="half", **flags):
-        file = tmp_path / "assets.extra" / "tf_serving_warmup_requests"
-        file.parent.mkdir(exist_ok=True)
-        if isinstance(records, bytes):
-            file.write_bytes(records)
-        else:
-            with tf.io.TFRecordWriter(str(file)) as writer:
-                for record in records:
-                    if not isinstance(record, bytes):
-                        record = record.SerializeToString()
-                    writer.write(record)
+        write(tmp_path, records)
         servable = load(kind)
         servable.runs = 0
         warm_up(servable, str(tmp_path), Flags(**flags))
@@ -96,21 +101,23 @@ def test_no_file_is_no_fault(load, tmp_path):
     warm_up(load("half"), str(tmp_path), Flags())
 
 
-def test_a_thousand_records_and_no_more(warm):
-    records = [PredictionLog()] * 1000
-    assert warm(records) == 0
-    with pytest.raises(StatusError) as caught:
-        warm([*records, PredictionLog()])
-    assert str(caught.value).startswith(
-        "INVALID_ARGUMENT: Number of warmup records exceeds the maximum "
-        "(1000) at "
-    )
+def test_a_thousand_records_are_read(warm):
+    assert warm([PredictionLog()] * 999 + [predict_log(x=X)]) == 1
+
+
+# On the wire: a version whose records fail is not served.
 
 
 def other_log(kind):
     log = PredictionLog()
     getattr(log, kind).SetInParent()
     return log
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with reloading.running(tmp_path_factory.mktemp("warm")) as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -125,7 +132,10 @@ def other_log(kind):
             "DATA_LOSS: corrupted record at 0 (Is this even a TFRecord "
             "file?). Please verify your warmup data is in TFRecord format.",
         ),
-        ([b"\xff\xff"], "INVALID_ARGUMENT: Failed to parse warmup record"),
+        (
+            [b"\xff\xff"],
+            "INVALID_ARGUMENT: Failed to parse warmup record from {file}",
+        ),
         (
             [other_log("session_run_log")],
             "UNIMPLEMENTED: Unsupported log_type for warmup: 5",
@@ -138,9 +148,25 @@ def other_log(kind):
             [other_log("multi_inference_log")],
             "INVALID_ARGUMENT: MultiInferenceRequest has no tasks.",
         ),
+        (
+            [PredictionLog()] * 1001,
+            "INVALID_ARGUMENT: Number of warmup records exceeds the maximum "
+            "(1000) at {file}",
+        ),
     ],
 )
-def test_a_record_that_fails_fails_the_load(warm, records, message):
-    with pytest.raises(StatusError) as caught:
-        warm(records)
-    assert str(caught.value).startswith(message)
+def test_a_record_that_fails_fails_the_load(running, records, message):
+    name = f"model-{len(list(running.folder.iterdir()))}"
+    base = served.put(running.folder / name, 3)
+    file = write(base / "3", records)
+    error = message.format(file=file)
+    assert running.refusal(reloading.listing(running.folder, name)) == (
+        "UNKNOWN",
+        f"1 model(s) did not become available: {{{{{{name: {name} version: 3}} "
+        f"due to error: {error}}}, }}",
+    )
+    assert failure(running.predict, ask(name=name, x=X)) == (
+        "NOT_FOUND",
+        f"Servable not found for request: Latest({name})",
+    )
+    assert running.states(name) == {3: "END"}
