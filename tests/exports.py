@@ -3,6 +3,7 @@
 import atexit
 import functools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from pathlib import Path
 import keras_hub
 import numpy as np
 import tensorflow as tf
+from hypothesis import strategies as st
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import tiny
+from tests.models import serve_once
 from tf_tokenrl.models.causal import CausalPolicy
 
 GREEDY = dict(seed=0, temperature=0.0, max_new_tokens=0, top_k=0, top_p=1.0)
@@ -26,6 +29,7 @@ TEXT_OPS = {
     "SentencepieceOp",
     "SentencepieceTokenizeOp",
 }
+ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 INPUTS = {
     "prompt": tf.string,
     "seed": tf.int64,
@@ -39,7 +43,7 @@ INPUTS = {
 @functools.cache
 def policy(kind):
     """All kinds of caches, a state, byte pairs, two of labels."""
-    if kind in ("tags", "classes"):
+    if labels(kind):
         unit = "word" if kind == "tags" else "text"
         return tiny.shared_label_policy(unit=unit)
     return (
@@ -47,8 +51,14 @@ def policy(kind):
     )
 
 
+LABELLING = {"tags": "tag", "classes": "classify"}  # kind -> signature
+GROWTH = 4000  # KB; a table of the words of `growth` would take 7 MB
 KINDS = ("llama", "tags", "gpt2", "mistral", "lstm", "byte_pair", "classes")
 KINDS += ("bart", "t5")
+
+
+def labels(kind):
+    return kind in LABELLING
 
 
 @functools.cache
@@ -175,3 +185,31 @@ def serve(*requests):
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@functools.cache
+def servable(kind):
+    """The model, loaded in this process."""
+    return serve_once.load(str(path(kind)))
+
+
+def ask(kind, signature, **inputs):
+    """What it replies; bytes are Latin-1."""
+    return serve_once.ask(servable(kind), signature, inputs)
+
+
+def growth(folder, signature):
+    """KB of a process that runs a signature: early, and 100,000 words later.
+
+    None of the words comes twice.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.growth_check", str(folder), signature],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MALLOC_ARENA_MAX": "2"},
+    )
+    assert done.returncode == 0, done.stderr
+    before, after = map(int, done.stdout.split())
+    print(f"{folder.parent.name}: {before} KB, then {after} KB")
+    return before, after

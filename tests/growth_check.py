@@ -1,9 +1,10 @@
 """How much memory a server takes for many words that it has never seen.
 
-    python -m tests.growth_check FOLDER [WORDS]
+    python -m tests.growth_check FOLDER SIGNATURE
 
-Asks a SavedModel about so many distinct words and prints the resident memory,
-in KB, after the first tenth and after all of them.
+Asks a SavedModel about 100,000 distinct words and prints the resident memory,
+in KB, after the first tenth and after all of them. The signature takes prompts
+and answers.
 """
 
 import sys
@@ -12,19 +13,19 @@ import numpy as np
 
 from tests.models import serve_once
 
-ROWS, WORDS_PER_ROW = 50, 10
+WORDS, ROWS, WORDS_PER_ROW = 100_000, 50, 10
 ALPHABET = np.array([*"abcdefghijklmnopqrstuvwxyz"])
 
 
-def main(folder, words=100_000):
+def main(folder, signature):
     servable = serve_once.load(folder)
     generator = np.random.default_rng(0)
-    rounds = int(words) // (ROWS * WORDS_PER_ROW)
+    rounds = WORDS // (ROWS * WORDS_PER_ROW)
     for done in range(rounds):
         letters = generator.choice(ALPHABET, [ROWS, WORDS_PER_ROW, 12])
         prompts = [" ".join(map("".join, row)) for row in letters]
         inputs = {"prompt": prompts, "answer": [""] * ROWS}
-        serve_once.ask(servable, "score", inputs)
+        serve_once.ask(servable, signature, inputs)
         if done == rounds // 10:
             before = resident()
     print(before, resident())

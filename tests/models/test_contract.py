@@ -2,23 +2,17 @@
 
 import functools
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from tests import exports, tiny
 from tests.exports import FREE, GREEDY
 from tests.models import serve_once
 from tf_tokenrl.models import warmup
-from tf_tokenrl.models.tokenizer import load_processor
 
 PROMPTS = ["the name of a given file", "", "open"]
 SEEDS = [11, 12, 13]
@@ -26,7 +20,6 @@ LONG = "the name of a list " * 9
 ODD = ["\xff\xfe open", "\x00", LONG]
 FAST = ("llama",)  # the rest are slow, and asked in a process of their own
 SLOW = tuple(kind for kind in exports.KINDS if kind not in FAST)
-ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 
 
 @pytest.fixture(
@@ -47,16 +40,23 @@ def asked(kind):
     """Name -> request."""
     folder = exports.path(kind)
     generate = functools.partial(exports.generate, folder)
-    return {
+    given = answers(kind)
+    requests = {
         "greedy": generate(PROMPTS, **GREEDY),
         "free": generate(PROMPTS, **{**FREE, "seed": SEEDS}),
         "alone": generate(PROMPTS[2:], **{**FREE, "seed": 13}),
         "crowd": generate([LONG, *PROMPTS], **{**FREE, "seed": [9, *SEEDS]}),
         "odd": generate(ODD, **GREEDY),
         "short": generate(PROMPTS, **{**GREEDY, "max_new_tokens": [1, 3, 900]}),
-        "score": exports.score(folder, PROMPTS, answers(kind)),
-        "long": exports.score(folder, ["open"], [LONG]),
+        "score": exports.score(folder, PROMPTS, given),
+        "score_alone": exports.score(folder, PROMPTS[:1], given[:1]),
+        "score_odd": exports.score(folder, [*ODD, "open"], [*ODD[::-1], LONG]),
     }
+    if exports.labels(kind):
+        ask = [str(folder), exports.LABELLING[kind]]
+        requests["likeliest"] = [*ask, {"text": PROMPTS}]
+        requests["likeliest_odd"] = [*ask, {"text": ODD}]
+    return requests
 
 
 @functools.cache
@@ -81,28 +81,16 @@ def answers(kind):
     return ["O", "B-X", "I-X"] if kind == "classes" else ["list", "", "a name"]
 
 
-def labels(kind):
-    return kind in ("tags", "classes")
-
-
-@functools.cache
-def servable(kind):
-    """A second start of the model, in another process than the first."""
-    return serve_once.load(str(exports.path(kind)))
-
-
-def ask(kind, signature, **inputs):
-    return serve_once.ask(servable(kind), signature, inputs)
-
-
 # The graph.
 
 
 def test_the_signatures_are_those_promised(kind):
     saved, _ = exports.graph(exports.path(kind))
-    more = {"tags": {"tag"}, "classes": {"classify"}}
-    more |= {"mistral": set(), "t5": set()}  # they cannot stream
-    own = more.get(kind, {"stream_begin", "stream_advance"})
+    own = {"stream_begin", "stream_advance"}
+    if exports.labels(kind):
+        own = {exports.LABELLING[kind]}
+    elif kind in ("mistral", "t5"):  # they cannot stream
+        own = set()
     signatures = dict(saved.signature_def)
     served = {name for name in signatures if not name.startswith("__")}
     assert served == {"serving_default", "score", *own}
@@ -177,6 +165,28 @@ def test_scores_are_those_of_the_policy(kind, policy, replies):
         expected = np.where(pairs.mask, getattr(scores, name), 0.0)
         np.testing.assert_allclose(reply[name], expected, atol=1e-4)
     assert not any(reply["truncated"])
+    alone = replies["score_alone"]
+    count = reply["lengths"][0]
+    for name in ("log_probs", "values"):
+        np.testing.assert_allclose(
+            alone[name][0][:count], reply[name][0][:count], atol=1e-5
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", exports.LABELLING)
+def test_labels_are_the_likeliest(policy, replies):
+    rollout = tiny.sample(policy, PROMPTS, temperature=0.0)
+    reply = replies["likeliest"]
+    for row, response in enumerate(policy.decode(rollout)):
+        count = reply["lengths"][row]
+        assert " ".join(reply["labels"][row][:count]) == response.text
+        np.testing.assert_allclose(
+            reply["log_probs"][row][:count],
+            rollout.log_probs[row][rollout.mask[row]],
+            atol=1e-4,
+        )
+    assert replies["likeliest_odd"]["truncated"] == [False, False, True]
 
 
 def chosen(reply, row):
@@ -197,7 +207,7 @@ def test_neighbours_change_nothing(replies):
 def test_load_and_restarts_change_nothing(kind, replies):
     together = answered(FAST if kind in FAST else SLOW)[kind][1]
     again = {
-        name: serve_once.ask(servable(kind), signature, inputs)
+        name: serve_once.ask(exports.servable(kind), signature, inputs)
         for name, (_, signature, inputs) in asked(kind).items()
     }
     for name, reply in replies.items():
@@ -210,88 +220,32 @@ def test_load_and_restarts_change_nothing(kind, replies):
 
 
 def test_another_seed_gives_another_answer(kind):
-    if labels(kind):
+    if exports.labels(kind):
         prompts, seeds = ["a list of the name"] * 40, [*range(40)]
     else:
         prompts, seeds = ["open"] * 8, [*range(8)]
     options = {**FREE, "seed": seeds}
     _, name, inputs = exports.generate("", prompts, **options)
-    reply = ask(kind, name, **inputs)
+    reply = exports.ask(kind, name, **inputs)
     assert len({str(ids) for ids in reply["token_ids"]}) > 1
 
 
 def test_awkward_prompts_are_answered(kind, policy, replies):
     assert replies["odd"]["truncated"] == [False, False, True]
     assert np.isfinite(replies["odd"]["log_probs"]).all()
-    if not labels(kind):
-        assert replies["long"]["truncated"] == [True]
-        assert replies["long"]["lengths"] == [
-            exports.policy(kind).max_new_tokens
-        ]
+    if exports.labels(kind):
+        return
+    scored, limit = replies["score_odd"], policy.max_new_tokens
+    assert scored["truncated"] == [True, False, True, True]
+    assert np.isfinite(scored["log_probs"]).all()
+    assert (scored["lengths"][0], scored["lengths"][3]) == (limit, limit)
 
 
 def test_a_row_may_ask_for_less(kind, policy, replies):
     free = np.array(replies["greedy"]["lengths"])
     limited = np.minimum(free, [1, 3, policy.max_new_tokens])
-    expected = free if labels(kind) else limited
+    expected = free if exports.labels(kind) else limited
     np.testing.assert_array_equal(replies["short"]["lengths"], expected)
-
-
-# The tokenizer.
-
-
-@settings(deadline=None, max_examples=30)
-@given(texts=st.lists(ANY_TEXT, min_size=1, max_size=6))
-def test_the_graph_splits_texts_as_the_library_does(texts):
-    """The score of an answer names its tokens; SentencePiece is the oracle."""
-    processor = load_processor(tiny.tokenizer().proto)
-    encoded = [text.encode().decode("latin-1") for text in texts]
-    reply = ask("llama", "score", prompt=encoded, answer=encoded)
-    limit = exports.policy("llama").max_new_tokens
-    for row, text in enumerate(texts):
-        expected = [*processor.encode(text), 3][:limit]
-        assert reply["token_ids"][row][: reply["lengths"][row]] == expected
-
-
-@pytest.mark.slow
-@settings(deadline=None, max_examples=100)
-@given(texts=st.lists(ANY_TEXT, min_size=1, max_size=6))
-def test_byte_pairs_are_split_as_the_trainer_did(texts):
-    encoded = [text.encode().decode("latin-1") for text in texts]
-    reply = ask("byte_pair", "score", prompt=encoded, answer=encoded)
-    ids, lengths, _ = trainers_graph()(tf.constant(texts))
-    np.testing.assert_array_equal(reply["token_ids"], ids)
-    np.testing.assert_array_equal(reply["lengths"], lengths)
-
-
-@functools.cache
-def trainers_graph():
-    """With KerasHub's own table of words."""
-    answer_graph = exports.policy("byte_pair").text.answer_graph
-    signature = [tf.TensorSpec([None], tf.string)]
-    return tf.function(answer_graph, input_signature=signature)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["llama", "byte_pair", "tags"])
-def test_words_never_seen_leave_nothing_behind(kind):
-    """A table that kept the words would take 7 MB for these."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tests.growth_check",
-            str(exports.path(kind)),
-            "100000",
-        ],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "MALLOC_ARENA_MAX": "2"},
-    )
-    assert done.returncode == 0, done.stderr
-    before, after = map(int, done.stdout.split())
-    print(f"{kind}: {before} KB, then {after} KB")
-    assert after - before < 4000
 
 
 # Beside the graph.
@@ -318,12 +272,16 @@ def test_warm_up_asks_every_signature_of_users(kind):
         (rows,) = {len(array) for array in feeds.values()}
         widest = max(len(t) for a in feeds.values() for t in a.astype("S"))
         fetches = [output.name for output in signature.outputs.values()]
-        for output in servable(kind).run(feeds, fetches):
+        for output in exports.servable(kind).run(feeds, fetches):
             assert len(output) == rows
         seen.add((name, rows, widest > 5))
-    for name in {"serving_default", "score"} | ({"tag"} & {kind[:3]}):
-        for rows in warmup.BATCHES:
-            assert {(name, rows, False), (name, rows, True)} <= seen
+    users = {name for name in saved.signature_def if not name.startswith("__")}
+    assert seen == {
+        (name, rows, long)
+        for name in users - {"stream_advance"}
+        for rows in warmup.BATCHES
+        for long in (False, True)
+    }
 
 
 def test_the_model_card_is_true(kind, policy):
@@ -339,12 +297,3 @@ def test_the_model_card_is_true(kind, policy):
     assert described.get("labels", []) == list(getattr(policy, "labels", []))
     size = policy.tokenizer.vocabulary_size()
     assert card["tokenizer"]["vocabulary_size"] == size
-
-
-@pytest.mark.slow
-def test_the_policy_still_splits_words_after_an_export(tmp_path):
-    policy = exports.byte_pair_policy()
-    texts = ["the name", "<|end|>the  name "]
-    before = policy.encode(texts)[0]
-    policy.export(tmp_path / "model" / "1")
-    np.testing.assert_array_equal(policy.encode(texts)[0], before)

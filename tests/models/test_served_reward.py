@@ -1,10 +1,13 @@
 """Reward models: what a value head says of answers, out of a SavedModel."""
 
 import json
+from concurrent import futures
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from tests import exports, tiny
@@ -13,6 +16,7 @@ from tf_tokenrl.client import Client
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.models import model_card, warmup
+from tf_tokenrl.models.tokenizer import load_processor
 from tf_tokenrl.serving import Flags, Server
 
 PROMPTS = ["the name of a given file", "", "open", "return"]
@@ -83,13 +87,32 @@ def test_the_score_is_the_value_of_the_whole_answer(policy, client):
         np.testing.assert_array_equal(again[name], value)
 
 
-def test_a_row_alone_is_the_row_in_a_batch(client):
+def test_neighbours_and_load_change_nothing(client):
     together = ask(client, [*PROMPTS, LONG], [*ANSWERS, LONG])
-    for row, pair in enumerate(zip(PROMPTS, ANSWERS, strict=True)):
-        alone = ask(client, *([text] for text in pair))
-        np.testing.assert_allclose(
-            alone["score"][0], together["score"][row], atol=1e-5
-        )
+    pairs = list(zip(PROMPTS, ANSWERS, strict=True)) * 2
+    with futures.ThreadPoolExecutor(4) as pool:
+        alone = pool.map(lambda p: ask(client, [p[0]], [p[1]]), pairs)
+        scores = [reply["score"][0] for reply in alone]
+    expected = [*together["score"][: len(PROMPTS)]] * 2
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=20)
+@given(texts=st.lists(exports.ANY_TEXT, min_size=1, max_size=6))
+def test_the_graph_splits_texts_as_the_library_does(client, texts):
+    processor = load_processor(tiny.tokenizer().proto)
+    encoded = [text.encode() for text in texts]
+    reply = client.predict({"prompt": encoded, "answer": encoded}, "reward")
+    width = reply["token_ids"].shape[1]
+    for row, text in enumerate(texts):
+        expected = [*processor.encode(text), 3][:width]
+        assert [*reply["token_ids"][row][: reply["lengths"][row]]] == expected
+
+
+@pytest.mark.slow
+def test_words_never_seen_leave_nothing_behind(folder):
+    before, after = exports.growth(folder, "reward")
+    assert after - before < exports.GROWTH
 
 
 def test_awkward_texts_are_judged(policy, client):
@@ -118,13 +141,23 @@ def test_warm_up_and_card_are_beside_it(policy, folder):
     records = tf.data.TFRecordDataset(
         str(folder / "assets.extra/" / warmup.FILE)
     )
-    asked = [
-        PredictionLog.FromString(r).predict_log.request.model_spec
-        for r in records.as_numpy_iterator()
+    requests = [
+        PredictionLog.FromString(record).predict_log.request
+        for record in records.as_numpy_iterator()
     ]
-    assert {spec.signature_name for spec in asked} == {
-        "serving_default",
-        "reward",
+    asked = {
+        (
+            request.model_spec.signature_name,
+            request.inputs["prompt"].tensor_shape.dim[0].size,
+            len(request.inputs["answer"].string_val[0]) > 5,
+        )
+        for request in requests
+    }
+    assert asked == {
+        (name, rows, long)
+        for name in ("serving_default", "reward")
+        for rows in warmup.BATCHES
+        for long in (False, True)
     }
     file = folder / "assets.extra" / model_card.FILE
     card = json.loads(file.read_text("utf-8"))

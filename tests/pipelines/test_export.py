@@ -5,8 +5,10 @@ import pytest
 import tensorflow as tf
 
 from pipelines.export import ExportOptions, main
+from tests import tiny
 from tf_tokenrl import recorded
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.models import storage
 from tf_tokenrl.models.export import next_version
 
 
@@ -44,6 +46,10 @@ def test_a_reward_model_is_one_export_more(policy_file, tmp_path):
     with pytest.raises(TokenRLError, match="writes no answers"):
         (tmp_path / "prompts.txt").write_text("sun\n")
         main(ExportOptions(**options, prompts=tmp_path / "prompts.txt"))
+    tagger = storage.save(tiny.shared_label_policy(), tmp_path / "tags.keras")
+    with pytest.raises(TokenRLError, match="LabelPolicy, which judges no"):
+        main(ExportOptions(tagger, tmp_path / "n", reward_model=True))
+    assert not (tmp_path / "n").exists()
 
 
 def test_the_model_card_tells_of_the_run(policy_file, tmp_path):

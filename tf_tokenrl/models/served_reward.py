@@ -52,7 +52,9 @@ class ServedReward(ServedPolicy):
             `score` float32 `[B]`; `values` float32 `[B, T]`, of which the
             first `lengths` int32 `[B]` count and the last, before the stop
             token, is the score; `token_ids` int32 `[B, T]`; `truncated` bool
-            `[B]`, the prompt or the answer was cut.
+            `[B]`, the prompt or the answer was cut. An answer that was cut
+            has lost its stop token: its score is the value before the last
+            token kept.
         """
         policy = self._policy()
         ids, lengths, cut = policy.text.prompt_graph(prompt)
