@@ -62,7 +62,9 @@ def assert_same(one, other):
     np.testing.assert_allclose(one.values, other.values, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["llama", "gru", "bart"])
+@pytest.mark.parametrize(
+    "name", ["llama", "gru", pytest.param("bart", marks=pytest.mark.slow)]
+)
 def test_answers_do_not_depend_on_how_many_are_under_way(name):
     policy = tiny.policy(name, stop_ids=STOPS)
     together = tiny.sample(policy, PROMPTS, seed=3)
@@ -105,7 +107,7 @@ def test_equal_prompts_are_read_once_and_rows_that_are_done_leave(waits):
 
 def test_a_server_may_let_rows_in_and_drop_them():
     """Two prompts; then the first is dropped and a third let in."""
-    policy = tiny.shared_policy("gpt2")
+    policy = tiny.shared_policy("bart")
     prompts = PROMPTS[:2] + PROMPTS[4:5]
     whole = tiny.sample(policy, prompts, seed=3)
     ids, mask = policy.encode(prompts)

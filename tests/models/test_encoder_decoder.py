@@ -16,6 +16,7 @@ from tf_tokenrl.models.causal import CausalPolicy
 from tf_tokenrl.models.encoder_decoder import EncoderDecoderPolicy
 
 PROMPTS = ["the name of a given file", "", "open", "return a list or value"]
+NOT_CAUSAL = "BartSeq2.* an EncoderDecoderPolicy"
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +71,23 @@ def test_a_step_of_ppo_moves_encoder_and_decoder():
     assert all(path.endswith("key/bias") for path in still)
 
 
-def test_a_fresh_critic_knows_nothing():
-    made = EncoderDecoderPolicy(
-        tiny.seq2seq_lm("bart"),
+@pytest.fixture(scope="module")
+def over():
+    """Makes policies over one model of 64 positions."""
+    model = tiny.seq2seq_lm("bart")
+    settings = dict(
+        seq2seq_lm=model,
         tokenizer=tiny.tokenizer(),
         max_prompt_tokens=12,
         max_new_tokens=8,
-        answer_start_ids=(2,),
+        answer_start_ids=(3, 2),
         prompt_end_id=3,
     )
+    return lambda **options: EncoderDecoderPolicy(**{**settings, **options})
+
+
+def test_a_fresh_critic_knows_nothing(over):
+    made = over()
     pairs = made.encode_pairs(PROMPTS, ["list", "a number", "", "the"])
     assert not made.score(pairs).values.numpy().any()
     assert {w.dtype for w in made.value_head.weights} == {"float32"}
@@ -162,6 +171,7 @@ def preset(tmp_path_factory):
     return folder, model
 
 
+@pytest.mark.slow
 def test_a_preset_is_read_as_its_makers_read_it(preset):
     folder, model = preset
     policy = pretrained.policy(folder, max_prompt_tokens=16, max_new_tokens=16)
@@ -185,12 +195,23 @@ def test_a_preset_is_read_as_its_makers_read_it(preset):
     )
 
 
-def test_a_causal_policy_is_not_made_of_it(preset):
-    with pytest.raises(
-        TokenRLError, match="BartSeq2.* an EncoderDecoderPolicy"
-    ):
-        CausalPolicy.from_preset(
-            preset[0], max_prompt_tokens=8, max_new_tokens=8
+@pytest.mark.slow
+def test_a_preset_of_another_kind_is_refused(preset):
+    with pytest.raises(TokenRLError, match=NOT_CAUSAL):
+        CausalPolicy.from_preset(preset[0])
+
+
+# What is refused.
+
+
+def test_a_causal_policy_is_not_made_of_it():
+    with pytest.raises(TokenRLError, match=NOT_CAUSAL):
+        CausalPolicy(
+            tiny.seq2seq_lm("bart"),
+            tokenizer=tiny.tokenizer(),
+            max_prompt_tokens=8,
+            max_new_tokens=8,
+            answer_start_id=2,
         )
 
 
@@ -198,27 +219,21 @@ def test_a_causal_policy_is_not_made_of_it(preset):
     ("options", "message"),
     [
         (dict(answer_start_ids=()), "answer_start_ids is empty"),
-        (
-            dict(prompt_start_id=None, prompt_end_id=None),
-            "no token for the encoder",
-        ),
+        (dict(prompt_end_id=None), "no token for the encoder"),
         (dict(max_prompt_tokens=65), "64 positions, too few for 65 prompt"),
         (dict(max_new_tokens=63), "an answer of 65 with what opens it"),
     ],
 )
-def test_impossible_settings_are_refused(options, message):
+def test_impossible_settings_are_refused(over, options, message):
     with pytest.raises(TokenRLError, match=message):
-        tiny.policy("bart", **options)
-    tiny.policy("bart", max_prompt_tokens=64, max_new_tokens=62)
+        over(**options)
 
 
-def test_other_models_are_refused():
+def test_every_position_may_be_used(over):
+    made = over(max_prompt_tokens=64, max_new_tokens=62)
+    assert made.decoder().last_position == 63
+
+
+def test_other_models_are_refused(over):
     with pytest.raises(TokenRLError, match="GPT2CausalLM cannot .* T5Seq2"):
-        EncoderDecoderPolicy(
-            tiny.causal_lm("gpt2"),
-            tokenizer=tiny.tokenizer(),
-            max_prompt_tokens=8,
-            max_new_tokens=8,
-            answer_start_ids=(2,),
-            prompt_end_id=3,
-        )
+        over(seq2seq_lm=tiny.causal_lm("gpt2"))

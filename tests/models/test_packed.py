@@ -51,7 +51,9 @@ def assert_alike(policy, given, tolerance):
         np.testing.assert_allclose(slope, other, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama"])
+@pytest.mark.parametrize(
+    "name", ["gpt2", "llama", pytest.param("bart", marks=pytest.mark.slow)]
+)
 def test_packed_answers_are_read_as_the_backbone_reads_them(name):
     policy = tiny.policy(name)
     assert_alike(policy, answers([8, 1, 3, 5, 0, 2, 8]), 1e-5)

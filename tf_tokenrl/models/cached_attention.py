@@ -9,11 +9,12 @@ Rows end in the same column. A row that is shorter than others, or was let in
 later, has columns in front that are none of its own; they are masked.
 """
 
+import functools
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_tokenrl.models import products
+from tf_tokenrl.models import packed, products
 from tf_tokenrl.models.attention import Places, attend
 from tf_tokenrl.models.decoding import Decoder, Prefill, take
 
@@ -49,10 +50,7 @@ class CachedAttentionDecoder(Decoder):
         return self.read(prompt_ids, lengths)
 
     def read(self, ids, lengths, memory: "Past | None" = None) -> Prefill:
-        """Read texts in one causal pass.
-
-        Products see the texts' own tokens alone, one behind the other, so
-        that padding costs next to nothing.
+        """Read texts, from their first token to their last.
 
         Args:
             ids: int32 `[B, L]`, padded on the right.
@@ -60,19 +58,10 @@ class CachedAttentionDecoder(Decoder):
             memory: other texts that `finish` looks at.
         """
         place = Places(lengths, tf.shape(ids)[1])
-        ids = tf.gather_nd(ids, place.of_tokens)
-        positions = place.of_tokens[:, 1]
-        x = self.architecture.embed(ids, positions)
-        cache = {"lengths": lengths, "keys": [], "values": []}
-        for layer in self.layers:
-            q, k, v = self.architecture.project(layer, x, positions)
-            k, v = place.spread(k), place.spread(v)
-            cache["keys"].append(k)
-            cache["values"].append(v)
-            q = place.spread(q)
-            attended = attend(q, [(k, v, place.causal(q, k))])
-            x = self.finish(layer, x, place.pack(attended), place, memory)
+        finish = functools.partial(self.finish, place=place, memory=memory)
+        x, keys, values = packed.read(self.architecture, ids, place, finish)
         last = tf.gather(x, tf.cumsum(lengths) - 1)
+        cache = {"lengths": lengths, "keys": keys, "values": values}
         return Prefill(self.architecture.normalize(last), cache)
 
     def open(self, cache):

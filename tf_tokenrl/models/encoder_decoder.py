@@ -16,7 +16,10 @@ from tf_tokenrl.models import (
 from tf_tokenrl.models.call_decoder_with_cache import (
     CallDecoderWithCacheDecoder,
 )
-from tf_tokenrl.models.cross_attention import CrossAttentionDecoder
+from tf_tokenrl.models.cross_attention import (
+    CrossAttentionDecoder,
+    answer_states,
+)
 from tf_tokenrl.models.generative import GenerativePolicy
 from tf_tokenrl.models.given import Given, divide, mark
 from tf_tokenrl.models.text import TextCodec
@@ -104,6 +107,18 @@ class EncoderDecoderPolicy(GenerativePolicy):
             self.prompt_start_id,
             self.prompt_end_id,
         )
+
+    def answer_states(self, prompt_ids, lengths, actions, counts) -> tf.Tensor:
+        """See `GenerativePolicy.answer_states`."""
+        architecture = architectures.find(self.backbone)
+        if architecture is None:
+            return self.padded_states(prompt_ids, lengths, actions, counts)
+        prompts = (prompt_ids, lengths)
+        ids = self._read_ids(actions, counts)
+        before = len(self.answer_start_ids) - 1
+        read = before + tf.maximum(counts, 1)
+        states = answer_states(self, architecture, prompts, ids, read)
+        return states[:, before:]
 
     def padded_states(self, prompt_ids, lengths, actions, counts) -> tf.Tensor:
         """See `GenerativePolicy.padded_states`.

@@ -4,6 +4,8 @@ The tokens that are there lie one behind the other, so padding costs nothing
 in a product; and neighbours that answer one prompt share it: it is read once.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tf_tokenrl.models.attention import Places, attend
@@ -50,6 +52,33 @@ def answer_states(
         x = architecture.finish(layer, x, attended)
     x = architecture.normalize(x)
     return tf.gather(x, _before(groups, asked, read, tf.shape(actions)[1]))
+
+
+def read(architecture, ids: tf.Tensor, place: Places, finish: Callable):
+    """Read texts in one causal pass.
+
+    Args:
+        architecture: of `models.architectures`.
+        ids: int32 `[B, L]`, padded on the right.
+        place: where the tokens of the texts stand.
+        finish: the rest of a layer, of its number, its state `[N, H]` and
+            what was attended to, `[N, heads * size]`.
+
+    Returns:
+        States `[N, H]` of the tokens, not yet normalised; keys and values
+        of each layer, `[B, key heads, L, size]`.
+    """
+    positions = place.of_tokens[:, 1]
+    x = architecture.embed(tf.gather_nd(ids, place.of_tokens), positions)
+    keys, values = [], []
+    for layer in range(len(architecture.weights["layers"])):
+        projected = architecture.project(layer, x, positions)
+        q, k, v = (place.spread(part) for part in projected)
+        keys.append(k)
+        values.append(v)
+        attended = attend(q, [(k, v, place.causal(q, k))])
+        x = finish(layer, x, place.pack(attended))
+    return x, keys, values
 
 
 def equal_neighbours(
