@@ -32,6 +32,8 @@ class SftOptions:
         temperature: sampling temperature of a fresh policy.
         dtype: in which the policy computes: "float32", "mixed_bfloat16" or
             "bfloat16"; "" keeps that of `start`, `preset`, or float32.
+        jit: let XLA compile the steps, anew for each length of rows; on a
+            CPU it is slower.
         strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
         batch_size: rows per step.
         learning_rate: of AdamW, reached after `warmup` steps.
@@ -57,6 +59,7 @@ class SftOptions:
     max_new_tokens: int = 24
     temperature: float = 1.0
     dtype: str = ""
+    jit: bool = False
     strategy: str = "default"
     batch_size: int = 32
     learning_rate: float = 2e-3
@@ -76,7 +79,8 @@ def main(options: SftOptions) -> Path:
     train, validation = task.examples("train"), task.examples("validation")
     with distribution.strategy(options.strategy).scope():
         policy = in_dtype(_policy(options, task, train), options.dtype)
-        policy.compile(_optimizer(options, len(train)))
+        steps = _optimizer(options, len(train))
+        policy.compile(steps, jit_compile=options.jit)
     runs.record(options.out, "sft", options)
     policy.fit(
         supervised.batches(

@@ -44,6 +44,7 @@ _FREE = {
     "strategy",
     "accumulation",
     "overlap",
+    "jit",
     "reward_processes",
     "early_stopping",
     "max_restores",
@@ -91,6 +92,8 @@ class TrainOptions:
             computes them in this one.
         overlap: compute the rewards of half a batch while the other half is
             sampled; pays where rewards take longer than sampling.
+        jit: stages that XLA compiles, "scoring", "update" or both, anew for
+            each length of prompts and answers; on a CPU it is slower.
         early_stopping: steps without a better mean reward that end the run;
             0 never ends it early.
         max_restores: how often a run that diverges goes back to its last good
@@ -128,6 +131,7 @@ class TrainOptions:
     accumulation: int = 1
     reward_processes: int = 0
     overlap: bool = False
+    jit: tuple[str, ...] = ()
     early_stopping: int = 0
     max_restores: int = 3
     monitor_every: int = 10
@@ -164,6 +168,7 @@ def main(options: TrainOptions) -> Path:
         )
         trainer.overlap = options.overlap
         trainer.like_lengths = options.like_lengths
+        trainer.compile(options.jit)
         checkpoint = Checkpoint(
             trainer,
             options.out / "checkpoints",

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tokenrl.flow import Rollout, Tensor
-from tf_tokenrl.graphs import Graph
+from tf_tokenrl.graphs import Graph, compiling
 from tf_tokenrl.models.given import Given
 from tf_tokenrl.models.policy import Policy
 from tf_tokenrl.models.sampling import row_seeds
@@ -23,9 +23,16 @@ class Collector:
     def __init__(self, policy: Policy, reference: Policy | None, seed: int):
         self.policy = policy
         self.reference = reference
+        self._jit = False
         self.seed = seed
         self.strategy = tf.distribute.get_strategy()
         self._run = Graph(self._collect)
+
+    def compile(self) -> None:
+        """Let XLA compile how the reference scores, anew for each size."""
+        self._jit = True
+        if self.reference is not None:
+            self.reference.packs = False
 
     def __call__(
         self,
@@ -57,14 +64,10 @@ class Collector:
             given = given and Given(*(x[part] for x in given))
         settings = dict(settings or {})
         settings.setdefault("temperature", np.float32(self.policy.temperature))
-        rollout = self._run(
-            prompt_ids,
-            prompt_mask,
-            np.asarray(first),
-            settings,
-            given,
-            self._slots(len(prompt_ids)),
-        )
+        slots = self._slots(len(prompt_ids))
+        asked = prompt_ids, prompt_mask, np.asarray(first)
+        with compiling("scoring"):
+            rollout = self._run(*asked, settings, given, slots)
         used = rollout.mask.numpy()
         if given is not None:
             places = np.arange(used.shape[1])[None]
@@ -100,7 +103,7 @@ class Collector:
                 )
             answers = list(rollout[2:6])
             if self.reference is not None:
-                answers.append(_judged(self.reference, rollout, settings))
+                answers.append(self._judged(self.reference, rollout, settings))
             return [join_replicas(x) for x in answers]
 
         answers = self.strategy.run(replica)
@@ -109,16 +112,22 @@ class Collector:
         ]
         return Rollout(ids, mask, *answers)
 
+    def _judged(self, reference: Policy, rollout: Rollout, settings) -> Tensor:
+        """The reference's log-probs; columns that no answer uses cost nothing.
 
-def _judged(reference: Policy, rollout: Rollout, settings) -> Tensor:
-    """The reference's log-probs; columns that no answer uses cost nothing."""
-    columns = tf.shape(rollout.mask)[1]
-    used = tf.reduce_any(rollout.mask, axis=0)
-    longest = 1 + tf.reduce_max(tf.where(used, tf.range(columns), 0))
-    short = [x[:, :longest] for x in rollout[2:6]]
-    rollout = Rollout(rollout.prompt_ids, rollout.prompt_mask, *short)
-    scored = reference.score(rollout, **_scoring(settings))
-    return tf.pad(scored.log_probs, [[0, 0], [0, columns - longest]])
+        XLA would compile each number of columns anew, so it gets all of them.
+        """
+        columns = longest = tf.shape(rollout.mask)[1]
+        if not self._jit:
+            used = tf.reduce_any(rollout.mask, axis=0)
+            longest = 1 + tf.reduce_max(tf.where(used, tf.range(columns), 0))
+        short = [x[:, :longest] for x in rollout[2:6]]
+        rollout = Rollout(rollout.prompt_ids, rollout.prompt_mask, *short)
+        score = reference.score
+        if self._jit:
+            score = tf.function(score, jit_compile=True)
+        scored = score(rollout, **_scoring(settings))
+        return tf.pad(scored.log_probs, [[0, 0], [0, columns - longest]])
 
 
 def _scoring(settings: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,9 +1,15 @@
 """Graphs that are traced once, whatever the sizes of what they get."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 import tensorflow as tf
+
+from tf_tokenrl.errors import TokenRLError
+
+COMPILED = ("scoring", "update")  # what XLA can compile of a trainer's step
+_REFUSED = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError)
 
 
 class Graph:
@@ -11,9 +17,14 @@ class Graph:
 
     A structure says which optional tensors are there. Lengths along the axes
     are left open, so longer answers are not traced anew.
+
+    Attributes:
+        jit: whether XLA compiles it, anew for each length that comes along;
+            set it before the first call.
     """
 
     def __init__(self, function: Callable):
+        self.jit = False
         self._function = function
         self._traced: dict[str, Callable] = {}
 
@@ -22,9 +33,48 @@ class Graph:
         specs = tf.nest.map_structure(_spec, arguments)
         key = repr(specs)
         if key not in self._traced:
-            function = tf.function(self._function)
+            function = tf.function(self._function, jit_compile=self.jit or None)
             self._traced[key] = function.get_concrete_function(*specs)
         return self._traced[key](*arguments)
+
+
+def check_stages(stages: Collection[str], strategy) -> None:
+    """Refuse stages that XLA cannot compile.
+
+    Raises:
+        TokenRLError: there is one, or the strategy has several replicas.
+    """
+    if stages and strategy.num_replicas_in_sync > 1:
+        raise TokenRLError(
+            "XLA cannot compile what several replicas add up: leave jit out, "
+            "or choose a strategy with one."
+        )
+    for stage in stages:
+        if stage not in COMPILED:
+            raise TokenRLError(
+                f'XLA cannot compile "{stage}": of a trainer\'s step jit may '
+                f"name {' and '.join(COMPILED)}; sampling has a cache that "
+                "grows from token to token."
+            )
+
+
+@contextlib.contextmanager
+def compiling(stage: str) -> Iterator[None]:
+    """Say in one sentence that XLA could not compile what runs in here.
+
+    Raises:
+        TokenRLError: that it could not.
+    """
+    try:
+        yield
+    except _REFUSED as error:
+        if "XLA" not in error.message:
+            raise
+        reason = error.message.strip().split("\n")[0]
+        raise TokenRLError(
+            f"XLA cannot compile the {stage} of this policy ({reason}): leave "
+            f'"{stage}" out of jit.'
+        ) from error
 
 
 def _spec(x):

@@ -7,7 +7,7 @@ history = trainer.fit(task.examples("train"), steps=200, batch_size=64)
 
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ from tf_tokenrl.collection import Collector
 from tf_tokenrl.distribution import lost_workers
 from tf_tokenrl.exploration import SAMPLING, Exploration
 from tf_tokenrl.flow import Batch, Context, Example, Rollout
-from tf_tokenrl.graphs import Graph
+from tf_tokenrl.graphs import Graph, check_stages
 from tf_tokenrl.halves import in_halves
 from tf_tokenrl.interrupt import deferred_interrupt
 from tf_tokenrl.kl_loss import KlLoss
@@ -124,6 +124,23 @@ class Trainer:
             self.kl_loss,
             self.reference,
         )
+
+    def compile(self, stages: Collection[str]) -> None:
+        """Let XLA compile some stages; do so before the first step.
+
+        Args:
+            stages: "scoring" of the reference, "update", or both. Neither is
+                the default, for on a CPU it is slower, see
+                `docs/performance.md`.
+
+        Raises:
+            TokenRLError: XLA cannot compile one of them.
+        """
+        check_stages(stages, self.strategy)
+        if "scoring" in stages:
+            self._collect.compile()
+        if "update" in stages:
+            self._update.compile()
 
     def fit(
         self,

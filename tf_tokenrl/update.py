@@ -10,7 +10,7 @@ from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.collection import replica_rows, rows_of
 from tf_tokenrl.exploration import SAMPLING
 from tf_tokenrl.flow import Batch, Rollout
-from tf_tokenrl.graphs import Graph
+from tf_tokenrl.graphs import Graph, compiling
 from tf_tokenrl.kl_loss import KlLoss
 from tf_tokenrl.models.divergence import score_against
 from tf_tokenrl.models.policy import Policy
@@ -52,9 +52,17 @@ class Updater:
         self.strategy = tf.distribute.get_strategy()
         self._run = Graph(self._update)
 
+    def compile(self) -> None:
+        """Let XLA compile the step, anew for each size that comes along."""
+        self._run.jit = True
+        for policy in (self.policy, self.reference):
+            if policy is not None:
+                policy.packs = False
+
     def __call__(self, batch: Batch, rows: np.ndarray) -> dict[str, float]:
         """Learn from the given rows of a batch; returns mean metrics."""
-        metrics = self._run(_take(batch, rows))
+        with compiling("update"):
+            metrics = self._run(_take(batch, rows))
         return {name: float(value) for name, value in metrics.items()}
 
     def _update(self, batch: Batch) -> dict[str, tf.Tensor]:

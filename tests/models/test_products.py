@@ -51,7 +51,7 @@ def test_a_kernel_that_sums_over_two_axes_and_has_no_bias():
 @pytest.mark.parametrize(
     "options", [{}, {"tie_weights": False}, {"logit_soft_cap": 0.5}]
 )
-@pytest.mark.parametrize("size", [64, 150])
+@pytest.mark.parametrize("size", [20, 64, 150])
 def test_logits_are_those_of_the_embedding(size, options):
     layer = keras.layers.ReversibleEmbedding(size, WIDTH, **options)
     layer.build()

@@ -29,18 +29,31 @@ class Past(NamedTuple):
     memory: "Past | None" = None  # the same of another text
 
 
-class CachedAttentionDecoder(Decoder):
-    """The decoder of a policy whose architecture is known."""
+def in_panels(architecture) -> list[dict[str, list[tf.Tensor]]]:
+    """The kernels of each layer as steps want them."""
+    return [
+        {name: products.in_panels(kept) for name, kept in layer.items()}
+        for layer in architecture.weights["layers"]
+    ]
 
-    def __init__(self, policy, architecture):
+
+class CachedAttentionDecoder(Decoder):
+    """The decoder of a policy whose architecture is known.
+
+    Args:
+        policy: its own.
+        architecture: that of its backbone.
+        prepared: what `in_panels` and `products.Output` prepared, if they
+            have done so already.
+    """
+
+    def __init__(self, policy, architecture, prepared: tuple | None = None):
         super().__init__(policy)
-        weights = architecture.weights
-        weights["layers"] = [
-            {name: products.in_panels(kept) for name, kept in layer.items()}
-            for layer in weights["layers"]
-        ]
+        embedding = policy.backbone.token_embedding
+        layers, output = prepared or (in_panels(architecture), None)
+        architecture.weights["layers"] = layers
         self.architecture = architecture
-        self.logits = products.Output(policy.backbone.token_embedding)
+        self.logits = products.Output(embedding, output)
         self.layers = range(policy.backbone.num_layers)
         self.last_position = policy.max_prompt_tokens + policy.max_new_tokens
         self.last_position -= 1

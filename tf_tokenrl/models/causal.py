@@ -10,8 +10,12 @@ from tf_tokenrl.models import (
     output_layer,
     packed,
     presets,
+    products,
 )
-from tf_tokenrl.models.cached_attention import CachedAttentionDecoder
+from tf_tokenrl.models.cached_attention import (
+    CachedAttentionDecoder,
+    in_panels,
+)
 from tf_tokenrl.models.call_with_cache import (
     CallWithCacheDecoder,
     check_architecture,
@@ -75,11 +79,20 @@ class CausalPolicy(LanguageModelPolicy):
     def output_layer(self):
         return output_layer.of_embedding(self.backbone.token_embedding)
 
-    def decoder(self):
+    def decoder(self, prepared: tuple | None = None):
         architecture = architectures.find(self.backbone)
         if architecture is None:
             return CallWithCacheDecoder(self)
-        return CachedAttentionDecoder(self, architecture)
+        return CachedAttentionDecoder(self, architecture, prepared)
+
+    def preparations(self):
+        if architectures.find(self.backbone) is None:
+            return ()
+        embedding = self.backbone.token_embedding
+        return (
+            lambda: in_panels(architectures.find(self.backbone)),
+            lambda: products.Output(embedding).weights,
+        )
 
     def get_config(self):
         config = super().get_config()

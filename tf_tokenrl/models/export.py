@@ -82,7 +82,7 @@ class ServedPolicy(tf.Module):
         max_new_tokens = tf.where(max_new_tokens > 0, max_new_tokens, limit)
         seeds = tf.stack([seed, tf.zeros_like(seed)], axis=1)
         sampling = Sampling(temperature, top_k, top_p, max_new_tokens)
-        rollout = policy.act(ids, tf.sequence_mask(lengths), seeds, sampling)
+        rollout = self._act(ids, tf.sequence_mask(lengths), seeds, sampling)
         stops = tf.constant(policy.stop_ids, tf.int32, [len(policy.stop_ids)])
         is_stop = tf.reduce_any(rollout.actions[..., None] == stops, axis=-1)
         return {
@@ -94,6 +94,9 @@ class ServedPolicy(tf.Module):
             "stopped": tf.reduce_any(is_stop & rollout.mask, axis=-1),
             "truncated": truncated,
         }
+
+    def _act(self, *asked):
+        return self._policy().act(*asked)
 
     def score(self, prompt, answer) -> dict[str, tf.Tensor]:
         """Judge given answers.

@@ -1,6 +1,6 @@
 """What policies that write have in common: the next token is the action."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_tokenrl.flow import Rollout
 from tf_tokenrl.models.answering import decode
+from tf_tokenrl.models.decoding import Decoder
 from tf_tokenrl.models.export import export
 from tf_tokenrl.models.given import Given, join_given, place_after
 from tf_tokenrl.models.policy import Policy
@@ -26,7 +27,8 @@ class GenerativePolicy(Policy):
 
     def action_states(self, inputs: dict, training: bool = False) -> tf.Tensor:
         """See `Policy.action_states`; packing gains nothing in training."""
-        states = self.padded_states if training else self.answer_states
+        packs = self.packs and not training
+        states = self.answer_states if packs else self.padded_states
         mask = tf.cast(inputs["mask"], tf.int32)
         after = tf.cumsum(mask, axis=1, reverse=True)
         return states(
@@ -56,12 +58,19 @@ class GenerativePolicy(Policy):
         raise NotImplementedError(type(self).__name__)
 
     def decoder(self):
-        """A fresh `decoding.Decoder` over this policy's weights."""
+        """A fresh `decoding.Decoder` over this policy's weights.
+
+        Where there are `preparations`, it takes what they gave.
+        """
         raise NotImplementedError(type(self).__name__)
 
     def behind_prompt(self, given: Given) -> Given:
         """Given tokens as they travel at the end of a prompt."""
         return given
+
+    def preparations(self) -> tuple[Callable[[], Any], ...]:
+        """What a decoder prepares of the weights, each of one dtype."""
+        return ()
 
     def act(
         self,
@@ -71,6 +80,7 @@ class GenerativePolicy(Policy):
         sampling: Sampling | None = None,
         capacity: int | None = None,
         slots: tf.Tensor | int | None = None,
+        decoder: Decoder | None = None,
     ) -> Rollout:
         """Sample one answer per prompt, see `Policy.act`.
 
@@ -82,11 +92,12 @@ class GenerativePolicy(Policy):
             capacity: see there.
             slots: the most answers under way at a time, see
                 `answering.decode`.
+            decoder: by default a fresh one.
         """
         rows = tf.shape(prompt_ids)[0]
         lengths = tf.reduce_sum(tf.cast(prompt_mask, tf.int32), axis=-1)
         answers = decode(
-            self.decoder(),
+            decoder or self.decoder(),
             tf.cast(prompt_ids, tf.int32),
             lengths,
             seeds,

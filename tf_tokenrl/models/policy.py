@@ -36,6 +36,7 @@ class Policy(keras.Model):
 
     parts: tuple[str, ...] = ("tokenizer",)  # arguments that Keras revives
     writes_text = False  # whether prompts are what it could have written
+    packs = True  # reads answers without padding, which XLA cannot compile
     slots: int | None = None  # answers under way at a time; None is all
     largest_logits = categorical.LARGEST  # bytes; more are made by parts
 

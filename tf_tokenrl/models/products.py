@@ -81,29 +81,36 @@ class Output:
     ):
         self.layer = layer
         self.dtype = layer.reverse_dtype or layer.compute_dtype
-        self.weights = weights or [self._kernel()]
+        self.weights = weights or self._prepare()
 
     def __call__(self, hidden: tf.Tensor) -> tf.Tensor:
         """`[N, H]` -> float32 `[N, V]`."""
-        found = apply(self.weights, tf.cast(hidden, self.dtype))
-        found = tf.cast(found[:, : self.layer.input_dim], tf.float32)
+        hidden = tf.cast(hidden, self.dtype)
+        found = _side_by_side([apply([w], hidden) for w in self.weights])
+        found = tf.cast(found, tf.float32)
         cap = self.layer.logit_soft_cap
         return found if cap is None else tf.tanh(found / cap) * cap
 
-    def _kernel(self) -> tf.Tensor:
-        columns = _PANEL // tf.as_dtype(self.dtype).size
-        missing = -self.layer.input_dim % columns
-        if not self.layer.tie_weights:
+    def _prepare(self) -> list[tf.Tensor]:
+        """The kernel; as panels, and what is left beside the last of them.
+
+        To fill up the last panel would take a copy of the whole kernel.
+        """
+        tied = self.layer.tie_weights
+        if tied:
+            rows = tf.cast(self.layer.embeddings, self.dtype)
+        else:
             kernel = tf.cast(self.layer.reverse_embeddings, self.dtype)
-            if not _panels_pay():
-                return kernel
-            return _in_panels(tf.pad(kernel, [[0, 0], [0, missing]]))
-        rows = tf.cast(self.layer.embeddings, self.dtype)
         if not _panels_pay():
-            return tf.transpose(rows)
-        rows = tf.pad(rows, [[0, missing], [0, 0]])
-        panels = tf.reshape(rows, [-1, columns, rows.shape[1]])
-        return tf.transpose(panels, [0, 2, 1])
+            return [tf.transpose(rows) if tied else kernel]
+        columns = _PANEL // tf.as_dtype(self.dtype).size
+        last = self.layer.input_dim // columns * columns
+        if tied:
+            panels = tf.reshape(rows[:last], [-1, columns, rows.shape[1]])
+            parts = [tf.transpose(panels, [0, 2, 1]), tf.transpose(rows[last:])]
+        else:
+            parts = [_in_panels(kernel[:, :last]), kernel[:, last:]]
+        return [part for part in parts if 0 not in part.shape]
 
 
 def _rows(y: tf.Tensor) -> tf.Tensor:

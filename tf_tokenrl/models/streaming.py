@@ -4,10 +4,13 @@ The state of the decode loop travels as one tensor per part. Beside it travel
 the ids written so far, so that each step can tell the whole text.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tf_tokenrl.models import decoding
 from tf_tokenrl.models.export import PROMPTS, ServedPolicy
+from tf_tokenrl.models.prepared import Prepared
 from tf_tokenrl.models.sampling import Sampling, uniforms
 
 _IDS, _COUNT = "answer_ids", "answer_count"
@@ -19,12 +22,29 @@ class ServedStream(ServedPolicy):
     """The graphs of a `GenerativePolicy`.
 
     Where rows can join others under way there are two signatures more:
-    `stream_begin` and `stream_advance`.
+    `stream_begin` and `stream_advance`. What decoding prepares of the weights
+    is prepared when the model is loaded.
     """
+
+    def __init__(self, policy):
+        super().__init__(policy)
+        self.prepared = [
+            Prepared(prepare, f"prepared_{number}")
+            for number, prepare in enumerate(policy.preparations())
+        ]
+
+    def decoder(self) -> decoding.Decoder:
+        """A decoder of the graph that is being traced."""
+        if not self.prepared:
+            return self._policy().decoder()
+        return self._policy().decoder(tuple(x.read() for x in self.prepared))
+
+    def _act(self, *asked):
+        return self._policy().act(*asked, decoder=self.decoder())
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """All of them, traced."""
-        stream = _Stream(self._policy())
+        stream = _Stream(self._policy(), self.decoder)
         begin = tf.function(stream.begin).get_concrete_function(*PROMPTS)
         if not stream.joins:
             return super().signatures()
@@ -41,14 +61,11 @@ class ServedStream(ServedPolicy):
 
 
 class _Stream:
-    """The two graphs of a policy.
+    """The two graphs of a policy, each with a decoder of its own."""
 
-    Each makes a decoder of its own: what a decoder prepares of the weights is
-    part of the graph in which it was made.
-    """
-
-    def __init__(self, policy):
+    def __init__(self, policy, decoder: Callable[[], decoding.Decoder]):
         self.policy = policy
+        self.decoder = decoder
         self.state_names: set[str] = set()
         self.joins = False
 
@@ -56,7 +73,7 @@ class _Stream:
         self, prompt, seed, temperature, max_new_tokens, top_k, top_p
     ) -> Tensors:
         """Read prompts and draw the first token of each answer."""
-        policy, decoder = self.policy, self.policy.decoder()
+        policy, decoder = self.policy, self.decoder()
         self.joins = decoder.joins
         ids, lengths, truncated = policy.text.prompt_graph(prompt)
         capacity = policy.max_new_tokens
@@ -80,7 +97,7 @@ class _Stream:
 
     def advance(self, steps, **tensors) -> Tensors:
         """Draw at most `steps` more tokens of each answer."""
-        decoder = self.policy.decoder()
+        decoder = self.decoder()
         answer = {name: tensors.pop(name) for name in (_IDS, _COUNT)}
         state = decoding.unflatten(self._like, tensors)
         rows = tf.range(tf.size(steps))

@@ -1,6 +1,6 @@
 """The trainer whose middle is TF-Agents' DQN."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -88,6 +88,18 @@ class QTrainer(Trainer):
             input_signature=[_batched(steps.observation)],
             autograph=False,
         )
+
+    def compile(self, stages: Collection[str]) -> None:
+        """See `Trainer.compile`: nothing of it is here.
+
+        Raises:
+            TokenRLError: any stage is named.
+        """
+        if stages:
+            raise TokenRLError(
+                "XLA compiles nothing of Q-learning, whose updates are "
+                "TF-Agents': leave jit out."
+            )
 
     def _check(self) -> None:
         largest = self.algorithm.largest_vocabulary
