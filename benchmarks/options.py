@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import tyro
+
 _OURS = {"json", "peer", "peer_script", "rounds"}
-_UNKNOWN_TO_PEERS = {"accumulation"}
+_UNKNOWN_TO_PEERS = {"accumulation", "gradient_checkpointing"}
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,13 @@ class Learning(Work):
             each prompt.
         accumulation: parts in which the project computes an update, which
             changes what memory it needs; the peer takes one.
+        gradient_checkpointing: keep less for an update and compute it again;
+            the peer does not.
     """
 
     algorithm: Literal["rloo", "grpo"] = "rloo"
     accumulation: int = 1
+    gradient_checkpointing: tyro.conf.FlagConversionOff[bool] = False
 
 
 def flags(work: Work, peer: bool = False) -> list[str]:

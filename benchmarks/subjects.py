@@ -44,6 +44,8 @@ def policy(work: Work) -> CausalPolicy:
 def trainer(work: Learning) -> Trainer:
     """A trainer as a user would make it, with KL to a frozen reference."""
     learner = policy(work)
+    if work.gradient_checkpointing:
+        learner.checkpoint_gradients()
     reward: rewards.Reward = rewards.Function(distinct_words)
     options: dict = {"samples_per_prompt": SAMPLES}
     kl_loss = None

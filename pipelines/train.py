@@ -43,6 +43,7 @@ _FREE = {
     "out",
     "strategy",
     "accumulation",
+    "gradient_checkpointing",
     "overlap",
     "jit",
     "reward_processes",
@@ -88,6 +89,8 @@ class TrainOptions:
         final_learning_rate: of Adam at the last step; falls linearly.
         gradient_clip: greatest global norm of the gradient; 0 sets no limit.
         accumulation: parts in which a minibatch is computed.
+        gradient_checkpointing: keep of each layer only what it was given and
+            compute the rest again; less memory, slower updates.
         reward_processes: processes that compute rewards written in Python; 0
             computes them in this one.
         overlap: compute the rewards of half a batch while the other half is
@@ -129,6 +132,7 @@ class TrainOptions:
     final_learning_rate: float = 0.0
     gradient_clip: float = 1.0
     accumulation: int = 1
+    gradient_checkpointing: bool = False
     reward_processes: int = 0
     overlap: bool = False
     jit: tuple[str, ...] = ()
@@ -154,6 +158,8 @@ def main(options: TrainOptions) -> Path:
     with strategy.scope(), RewardProcesses(options.reward_processes):
         policy = in_dtype(storage.load(options.policy), options.dtype)
         policy.temperature = options.temperature or policy.temperature
+        if options.gradient_checkpointing:
+            policy.checkpoint_gradients()
         trainer = kind(
             policy,
             reward=reward,

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.collection import replica_rows, rows_of
+from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.exploration import SAMPLING
 from tf_tokenrl.flow import Batch, Rollout
 from tf_tokenrl.graphs import Graph, compiling
@@ -53,7 +54,17 @@ class Updater:
         self._run = Graph(self._update)
 
     def compile(self) -> None:
-        """Let XLA compile the step, anew for each size that comes along."""
+        """Let XLA compile the step, anew for each size that comes along.
+
+        Raises:
+            TokenRLError: the policy checkpoints gradients, which it does
+                where it reads answers without padding.
+        """
+        if self.policy.recomputes:
+            raise TokenRLError(
+                "XLA cannot compile an update with gradient checkpointing: "
+                'leave gradient_checkpointing or "update" of jit out.'
+            )
         self._run.jit = True
         for policy in (self.policy, self.reference):
             if policy is not None:

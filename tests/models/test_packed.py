@@ -1,11 +1,14 @@
 import itertools
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests import tiny
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.models.causal import CausalPolicy
 from tf_tokenrl.models.packed import equal_neighbours
 
 LENGTHS = [5, 5, 5, 1, 7, 7, 7]  # of prompts; the last three differ
@@ -61,6 +64,59 @@ def test_packed_answers_are_read_as_the_backbone_reads_them(name):
 
 def test_answers_of_a_single_token_need_prompts_alone():
     assert_alike(tiny.policy("gpt2"), answers([1, 0, 0, 1, 0, 0, 0]), 1e-5)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_layers_computed_again_give_the_same_gradients(name):
+    policy = tiny.policy(name)
+    policy.checkpoint_gradients()
+    assert_alike(policy, answers([8, 1, 3, 5, 0, 2, 8]), 1e-5)
+
+
+def most_held(recomputes):
+    """Bytes that a gradient needs at once, of eight layers and long rows."""
+    backbone = keras_hub.models.GPT2Backbone(
+        vocabulary_size=64,
+        num_layers=8,
+        num_heads=4,
+        hidden_dim=32,
+        intermediate_dim=128,
+        max_sequence_length=128,
+    )
+    policy = CausalPolicy(
+        keras_hub.models.GPT2CausalLM(backbone),
+        tokenizer=tiny.tokenizer(),
+        max_prompt_tokens=120,
+        max_new_tokens=8,
+        answer_start_id=2,
+    )
+    if recomputes:
+        policy.checkpoint_gradients()
+    ids = tf.random.uniform([32, 120], 4, 64, tf.int32)
+    given = (ids, tf.fill([32], 120), ids[:, :8], tf.fill([32], 8))
+    variables = [v.value for v in policy.backbone.trainable_variables]
+
+    @tf.function
+    def gradient():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(policy.answer_states(*given) ** 2)
+        return tape.gradient(loss, variables, unconnected_gradients="zero")
+
+    gradient()
+    tf.config.experimental.reset_memory_stats("CPU:0")
+    before = tf.config.experimental.get_memory_info("CPU:0")["current"]
+    gradient()
+    return tf.config.experimental.get_memory_info("CPU:0")["peak"] - before
+
+
+def test_layers_computed_again_are_not_kept():
+    """A step then holds one layer and not eight."""
+    assert most_held(True) < 0.3 * most_held(False)
+
+
+def test_layers_that_are_not_known_cannot_be_computed_again():
+    with pytest.raises(TokenRLError, match="needs a GPT-2 or Llama"):
+        tiny.policy("lstm").checkpoint_gradients()
 
 
 def test_half_precision_differs_by_rounding_alone():

@@ -31,7 +31,7 @@ def learn(seed, steps=60):
 
 @pytest.fixture(scope="module")
 def learned():
-    return learn(0)
+    return learn(0, steps=120)
 
 
 def reward(trainer):
@@ -55,7 +55,7 @@ def test_q_is_what_is_still_to_come(learned):
     """V(s_t) = tokens left, each worth 1, for there is no discount."""
     values = evaluation.answer(learned.policy, toy.EXAMPLES).rollout.values
     np.testing.assert_allclose(
-        values, np.broadcast_to(np.arange(BEST, 0, -1), values.shape), atol=1.0
+        values, np.broadcast_to(np.arange(BEST, 0, -1), values.shape), atol=0.5
     )
 
 

@@ -164,7 +164,7 @@ class _Loop:
     @property
     def _few(self) -> tf.Tensor:
         """So few rows are under way that it pays to let others in."""
-        return self.slots - tf.maximum(self.slots // 8, 1)
+        return self.slots - tf.maximum(self.slots // 4, 1)
 
     def _floor(self, work: _Work) -> tf.Tensor:
         """So few rows alive end a chunk early."""

@@ -66,11 +66,17 @@ class CausalPolicy(LanguageModelPolicy):
             training=False,
         )
 
-    def answer_states(self, *answers):
+    def answer_states(self, prompt_ids, lengths, actions, counts):
+        answers = (prompt_ids, lengths, actions, counts)
         architecture = architectures.find(self.backbone)
         if architecture is None:
             return self.padded_states(*answers)
-        return packed.answer_states(architecture, *answers)
+        return packed.answer_states(architecture, *answers, self.recomputes)
+
+    def checkpoint_gradients(self):
+        if architectures.find(self.backbone) is None:
+            super().checkpoint_gradients()
+        self.recomputes = True
 
     def logits(self, hidden):
         embedding = self.backbone.token_embedding

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tf_tokenrl.models.attention import Places, attend
+from tf_tokenrl.models.recomputing import recomputed
 
 
 def answer_states(
@@ -17,6 +18,7 @@ def answer_states(
     lengths: tf.Tensor,
     actions: tf.Tensor,
     counts: tf.Tensor,
+    recomputes: bool = False,
 ) -> tf.Tensor:
     """Hidden states from which each token of some answers was chosen.
 
@@ -26,6 +28,8 @@ def answer_states(
         lengths: int32 `[B]`, tokens of each prompt, at least 1.
         actions: int32 `[B, T]`, padded on the right.
         counts: int32 `[B]`, tokens of each answer.
+        recomputes: keep of each layer only what it was given, see
+            `recomputing`.
 
     Returns:
         `[B, T, H]`; what stands behind the end of an answer means nothing.
@@ -45,11 +49,18 @@ def answer_states(
     row, column = tf.unstack(answers.of_tokens, axis=1)
     places = tf.gather(lengths, row) + column
     positions = tf.concat([prompts.of_tokens[:, 1], places], axis=0)
-    x = architecture.embed(ids, positions)
-    for layer in range(len(architecture.weights["layers"])):
+
+    def through(architecture, layer, x):
         projected = architecture.project(layer, x, positions)
         attended = _attended(prompts, answers, groups, *projected)
-        x = architecture.finish(layer, x, attended)
+        return architecture.finish(layer, x, attended)
+
+    x = architecture.embed(ids, positions)
+    for layer in range(len(architecture.weights["layers"])):
+        if recomputes:
+            x = recomputed(through, architecture, layer, x)
+        else:
+            x = through(architecture, layer, x)
     x = architecture.normalize(x)
     return tf.gather(x, _before(groups, asked, read, tf.shape(actions)[1]))
 

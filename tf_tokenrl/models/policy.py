@@ -37,6 +37,7 @@ class Policy(keras.Model):
     parts: tuple[str, ...] = ("tokenizer",)  # arguments that Keras revives
     writes_text = False  # whether prompts are what it could have written
     packs = True  # reads answers without padding, which XLA cannot compile
+    recomputes = False  # see `checkpoint_gradients`
     slots: int | None = None  # answers under way at a time; None is all
     largest_logits = categorical.LARGEST  # bytes; more are made by parts
 
@@ -257,6 +258,21 @@ class Policy(keras.Model):
             uniform=uniform,
         )
         return Scores(scores["log_probs"], scores["values"], scores["entropy"])
+
+    def checkpoint_gradients(self) -> None:
+        """Keep less for a gradient step, at the cost of another forward pass.
+
+        Of each layer only what it was given is kept, see `recomputing`.
+        The numbers are the same. Do so before the first step.
+
+        Raises:
+            TokenRLError: this policy's layers cannot be computed again.
+        """
+        raise TokenRLError(
+            f"Gradient checkpointing needs a GPT-2 or Llama; this "
+            f"{type(self).__name__} has another architecture: leave "
+            "gradient_checkpointing out, or raise accumulation."
+        )
 
     def state_values(self, hidden: tf.Tensor) -> tf.Tensor:
         """The critic's value of each state: `[..., H]` -> float32 `[...]`."""
