@@ -57,7 +57,14 @@ class CtrlC(Count):
         return super().__call__(examples, responses, rollout)
 
 
-class Kill9(Count):
+class Odd(Reward):
+    """A point for odd tokens."""
+
+    def score(self, example, response):
+        return [float(i % 2) for i in response.token_ids]
+
+
+class Kill9(Odd):
     """Kills worker 1 when it is called for the n-th time, n from KILL_AT."""
 
     calls = 0
@@ -71,8 +78,8 @@ class Kill9(Count):
         return super().__call__(examples, responses, rollout)
 
 
-class Burst(Reward):
-    """A point for odd tokens, and far too many at the third call."""
+class Burst(Odd):
+    """The same, and far too much at the third call."""
 
     calls = 0
 
@@ -82,7 +89,7 @@ class Burst(Reward):
 
     def score(self, example, response):
         point = 1e30 if Burst.calls == 3 else 1.0
-        return [point * (i % 2) for i in response.token_ids]
+        return [point * x for x in super().score(example, response)]
 
 
 class Recorder(Reward):

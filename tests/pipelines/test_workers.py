@@ -34,7 +34,7 @@ def flags(data, policy_file):
 
 
 KILLED = (
-    "--reward='tests.toy:Kill9'(token=20) - 0.1 * kl",
+    "--reward='tests.toy:Kill9' - 0.1 * kl",
     "--algorithm=ppo(epochs=2)",
 )
 DIVERGING = ("--reward='tests.toy:Burst'", "--algorithm=reinforce")
