@@ -95,6 +95,13 @@ def test_what_xla_cannot_compile_is_refused(stage):
         check_stages([stage], tf.distribute.get_strategy())
 
 
+def test_layers_computed_again_are_not_compiled():
+    trainer = toy.trainer("gpt2", "reinforce")
+    trainer.policy.checkpoint_gradients()
+    with pytest.raises(TokenRLError, match='leave gradient_checkpointing or "'):
+        trainer.compile(["update"])
+
+
 def test_what_xla_refuses_is_said_in_a_sentence():
     graph = Graph(lambda x: tf.strings.as_string(x))
     graph.jit = True

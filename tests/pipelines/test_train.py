@@ -43,6 +43,10 @@ def rows(out):
     return [{k: v for k, v in row.items() if k not in CLOCK} for row in found]
 
 
+def numbers(row):
+    return {name: float(value) for name, value in row.items() if value}
+
+
 def assert_same_weights(one, other):
     one, other = storage.load(one), storage.load(other)
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
@@ -83,6 +87,12 @@ def test_ctrl_c_and_resume_give_the_run_without_a_stop(
     assert "Resumed after 2 steps" in capsys.readouterr().out
     assert rows(out) == rows(straight)
     assert_same_weights(out / "policy.keras", straight / "policy.keras")
+
+
+def test_gradient_checkpointing_learns_the_same(straight, flags, tmp_path):
+    cli.run(["train", *flags, f"--out={tmp_path}", "--gradient-checkpointing"])
+    for found, row in zip(rows(tmp_path), rows(straight), strict=True):
+        assert numbers(found) == pytest.approx(numbers(row), abs=1e-4)
 
 
 def test_a_config_file_is_the_flags(straight, flags, tmp_path):

@@ -114,20 +114,24 @@ class Output:
 
 
 def _rows(y: tf.Tensor) -> tf.Tensor:
-    """Products `[P, N, C]` as `[N, P C]`.
-
-    They are moved as whole numbers: floats would be moved by oneDNN, which
-    takes several times as long for so few.
-    """
-    whole = tf.as_dtype(f"int{8 * y.dtype.size}")
-    width = y.shape[0] * y.shape[2]
-    moved = tf.transpose(tf.bitcast(y, whole), [1, 0, 2])
-    return tf.bitcast(tf.reshape(moved, [-1, width]), y.dtype)
+    """Products `[P, N, C]` as `[N, P C]`."""
+    return tf.reshape(_swapped(y), [-1, y.shape[0] * y.shape[2]])
 
 
 def _in_panels(kernel: tf.Tensor) -> tf.Tensor:
     size, columns = kernel.shape[0], _columns(kernel)
-    return tf.transpose(tf.reshape(kernel, [size, -1, columns]), [1, 0, 2])
+    return _swapped(tf.reshape(kernel, [size, -1, columns]))
+
+
+def _swapped(x: tf.Tensor) -> tf.Tensor:
+    """`[A, B, C]` -> `[B, A, C]`, moved as whole numbers.
+
+    Floats would be moved by oneDNN, which takes up to three times as long,
+    and longer for few.
+    """
+    whole = tf.as_dtype(f"int{8 * x.dtype.size}")
+    moved = tf.transpose(tf.bitcast(x, whole), [1, 0, 2])
+    return tf.bitcast(moved, x.dtype)
 
 
 def _columns(kernel: tf.Tensor) -> int:
