@@ -20,13 +20,13 @@ def main(folder: Path):
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, two)
     run("one_device", folder / "one.npz")
-    trainer = run("mirrored", folder / "two.npz", accumulation=2)
+    trainer = run("mirrored", folder / "two.npz", True, accumulation=2)
     resumed(trainer, folder)
     batch, _ = trainer.collect([toy.EXAMPLES[0]] * 8, step=99)
     np.savez(folder / "same.npz", actions=batch.rollout.actions)
 
 
-def run(strategy: str, file: Path, **settings):
+def run(strategy: str, file: Path, recomputes: bool = False, **settings):
     with distribution.strategy(strategy).scope():
         trainer = toy.trainer(
             "gpt2",
@@ -35,6 +35,8 @@ def run(strategy: str, file: Path, **settings):
             gradient_clip=0.05,
             **settings,
         )
+    if recomputes:
+        trainer.policy.checkpoint_gradients()
     seen = toy.Recorder(trainer)
     logs = trainer.fit(toy.EXAMPLES, steps=3, batch_size=8)
     np.savez(

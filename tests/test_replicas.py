@@ -39,7 +39,7 @@ def test_two_devices_sample_what_one_does(found):
 
 
 def test_two_devices_learn_what_one_does(found):
-    """Also with rows cut in two parts, and the gradient clipped."""
+    """Also with rows cut in two parts, layers computed again, and clipped."""
     same(found["one"], found["two"], "weight", 1e-6)
     same(found["one"], found["two"], "gradient_norms", 1e-5)
     assert (found["one"]["gradient_norms"] > 0.05).all()
