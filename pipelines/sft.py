@@ -32,8 +32,8 @@ class SftOptions:
         temperature: sampling temperature of a fresh policy.
         dtype: in which the policy computes: "float32", "mixed_bfloat16" or
             "bfloat16"; "" keeps that of `start`, `preset`, or float32.
-        jit: let XLA compile the steps, anew for each length of rows; on a
-            CPU it is slower.
+        jit: let XLA compile the steps, which takes a while for each length
+            of rows; on a CPU it is slower in bfloat16.
         strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
         batch_size: rows per step.
         learning_rate: of AdamW, reached after `warmup` steps.

@@ -96,7 +96,7 @@ class TrainOptions:
         overlap: compute the rewards of half a batch while the other half is
             sampled; pays where rewards take longer than sampling.
         jit: stages that XLA compiles, "scoring", "update" or both, anew for
-            each length of prompts and answers; on a CPU it is slower.
+            each length of prompts and answers; on a CPU nothing gets faster.
         early_stopping: steps without a better mean reward that end the run;
             0 never ends it early.
         max_restores: how often a run that diverges goes back to its last good

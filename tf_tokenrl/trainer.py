@@ -130,7 +130,7 @@ class Trainer:
 
         Args:
             stages: "scoring" of the reference, "update", or both. Neither is
-                the default, for on a CPU it is slower, see
+                the default, for on a CPU it gains nothing, see
                 `docs/performance.md`.
 
         Raises:

@@ -98,12 +98,15 @@ def most_held(recomputes):
 
     @tf.function
     def gradient():
-        with tf.GradientTape() as tape:
+        with tf.device("CPU:0"), tf.GradientTape() as tape:
             loss = tf.reduce_sum(policy.answer_states(*given) ** 2)
         return tape.gradient(loss, variables, unconnected_gradients="zero")
 
     gradient()
-    tf.config.experimental.reset_memory_stats("CPU:0")
+    try:
+        tf.config.experimental.reset_memory_stats("CPU:0")
+    except ValueError:
+        pytest.skip("TensorFlow counts memory only where oneDNN is on")
     before = tf.config.experimental.get_memory_info("CPU:0")["current"]
     gradient()
     return tf.config.experimental.get_memory_info("CPU:0")["peak"] - before
