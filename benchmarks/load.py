@@ -84,7 +84,7 @@ class Seen:
 
 def measure(work: Load) -> dict:
     """Ask all the time, change the versions meanwhile, and count."""
-    from tf_tokenrl.parity import serving as server_of
+    from tf_tokenrl.parity.served import serving as server_of
 
     questions = _questions(work)
     with tempfile.TemporaryDirectory() as name:

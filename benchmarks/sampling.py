@@ -60,7 +60,7 @@ def measure(work: Sampling) -> dict:
 
 def _sampler(policy, prompts: list[str], lengths, work: Sampling):
     """A call that answers all prompts, `work.batch` of them at a time."""
-    from tf_tokenrl.collection import Collector
+    from tf_tokenrl.training.rollouts.sampler import Collector
 
     policy.slots = work.batch
     collect = Collector(policy, None, seed=0)

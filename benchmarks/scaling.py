@@ -81,7 +81,7 @@ def stretches(prompt: int, longest: int) -> list[int]:
 def _sampling(work: Scaling) -> tuple[list[float], list[float]]:
     """Contexts, and the seconds of one more token of each answer there."""
     from benchmarks import subjects, timing
-    from tf_tokenrl.collection import Collector
+    from tf_tokenrl.training.rollouts.sampler import Collector
 
     ends = stretches(work.prompt, work.longest)
     room = dataclasses.replace(work, new=max(ends) - work.prompt)

@@ -76,7 +76,7 @@ def measure(work: Serving) -> dict:
 
 def _unbatched(work: Serving, saved: Path, prompts: list[str]) -> dict:
     from tf_tokenrl.client import Client
-    from tf_tokenrl.parity import serving
+    from tf_tokenrl.parity.served import serving
 
     direct = in_process(saved)
     with (
@@ -107,7 +107,7 @@ def _unbatched(work: Serving, saved: Path, prompts: list[str]) -> dict:
 def _batched(
     work: Serving, saved: Path, folder: Path, prompts: list[str]
 ) -> float:
-    from tf_tokenrl.parity import serving
+    from tf_tokenrl.parity.served import serving
 
     file = folder / "batching.config"
     file.write_text(batching(work.batch, work.wait_micros))
@@ -119,7 +119,7 @@ def _batched(
 def _streamed(work: Serving, saved: Path, prompts: list[str]) -> dict:
     """The first token of a stream, beside an answer of one token."""
     from tf_tokenrl.client import Client
-    from tf_tokenrl.parity import serving
+    from tf_tokenrl.parity.served import serving
 
     direct = in_process(saved)
     one, first = [], []
@@ -168,7 +168,7 @@ def in_process(saved: Path):
     import numpy as np
     import tensorflow as tf
 
-    from tf_tokenrl.serving.servable import Servable
+    from tf_tokenrl.serving.models.servable import Servable
 
     servable = Servable(str(saved), ["serve"], tf.compat.v1.ConfigProto())
     signature = servable.signatures["serving_default"]

@@ -6,12 +6,12 @@ import keras_hub
 from benchmarks import words
 from benchmarks.options import Learning, Work
 from tf_tokenrl import algorithms, rewards
-from tf_tokenrl.adam import Adam
 from tf_tokenrl.flow import Example, Response
-from tf_tokenrl.kl_loss import KlLoss
-from tf_tokenrl.models.causal import CausalPolicy
-from tf_tokenrl.models.tokenizer import START
-from tf_tokenrl.trainer import Trainer
+from tf_tokenrl.policies.causal import CausalPolicy
+from tf_tokenrl.text.tokenizer import START
+from tf_tokenrl.training.trainer import Trainer
+from tf_tokenrl.training.updates.adam import Adam
+from tf_tokenrl.training.updates.kl_loss import KlLoss
 
 SAMPLES = 4  # answers to each prompt
 _BETA = 0.05  # of KL to the reference

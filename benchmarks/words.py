@@ -7,7 +7,7 @@ import numpy as np
 from sentencepiece import sentencepiece_model_pb2
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models.tokenizer import PADDING, START, STOP, UNKNOWN
+from tf_tokenrl.text.tokenizer import PADDING, START, STOP, UNKNOWN
 
 _SPECIAL = {PADDING: "<pad>", UNKNOWN: "<unk>", START: "<s>", STOP: "</s>"}
 _SPACE = "\u2581"  # how SentencePiece writes it

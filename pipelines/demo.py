@@ -12,18 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tf_tokenrl import (
-    evaluation,
-    parity,
-    recorded,
-    rewards,
-    runs,
-    summary,
-    tasks,
-)
-from tf_tokenrl.models import storage
-from tf_tokenrl.models.scratch import ModelOptions
+from tf_tokenrl import evaluation, rewards, runs, tasks
+from tf_tokenrl.evaluation import summary
+from tf_tokenrl.parity import golden_answers, served
 from tf_tokenrl.pipelines import export, prepare, report, sft, train
+from tf_tokenrl.policies import storage
+from tf_tokenrl.policies.from_scratch import ModelOptions
 from tf_tokenrl.tasks.headline import Headline
 
 
@@ -102,9 +96,9 @@ def main(options: DemoOptions) -> Path:
         )
     with _stage("serve", seconds):
         asked = answers["after"].examples[: options.parity_prompts]
-        kept = parity.record(storage.load(after), asked)
-        recorded.write(recorded.beside(saved), kept)
-        results["served_equals_trainer"] = parity.served_equals_trainer(
+        kept = served.record(storage.load(after), asked)
+        golden_answers.write(golden_answers.beside(saved), kept)
+        results["served_equals_trainer"] = served.served_equals_trainer(
             kept, saved
         )
     results |= {"seconds": seconds, "savedmodel": str(saved)}

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_tokenrl import evaluation, label_scores, rewards, runs, tasks
-from tf_tokenrl.models import storage
+from tf_tokenrl import evaluation, rewards, runs, tasks
+from tf_tokenrl.evaluation import label_scores
+from tf_tokenrl.policies import storage
 
 
 @dataclass(frozen=True)

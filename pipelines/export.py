@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_tokenrl import parity, recorded
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.export.savedmodel import next_version
 from tf_tokenrl.flow import Example
-from tf_tokenrl.models import storage
-from tf_tokenrl.models.export import next_version
-from tf_tokenrl.models.generative import GenerativePolicy
-from tf_tokenrl.models.policy import Policy
+from tf_tokenrl.parity import golden_answers, served
+from tf_tokenrl.policies import storage
+from tf_tokenrl.policies.base import Policy
+from tf_tokenrl.policies.generative import GenerativePolicy
 from tf_tokenrl.report.read import read_run
 
 
@@ -56,8 +56,8 @@ def main(
     write(path, known_of_run(options.policy.parent, metrics or {}))
     print(f"SavedModel: {path}")
     if asked:
-        kept = recorded.beside(path)
-        recorded.write(kept, parity.record(policy, asked))
+        kept = golden_answers.beside(path)
+        golden_answers.write(kept, served.record(policy, asked))
         print(f"Its answers: {kept}")
     return path
 

@@ -8,7 +8,7 @@ from tf_tokenrl import __version__, tasks
 from tf_tokenrl.datasets import cleaning, prepared, readers, screening
 from tf_tokenrl.datasets.splits import SPLITS
 from tf_tokenrl.flow import Example
-from tf_tokenrl.models.tokenizer import load_processor, train_sentencepiece
+from tf_tokenrl.text.tokenizer import load_processor, train_sentencepiece
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import keras
 
-from tf_tokenrl import distribution, runs, supervised, tasks
+from tf_tokenrl import runs, tasks
 from tf_tokenrl.flow import Example
-from tf_tokenrl.models import pretrained, scratch, storage
-from tf_tokenrl.models.label import LabelPolicy
-from tf_tokenrl.models.precision import in_dtype
-from tf_tokenrl.models.scratch import ModelOptions
-from tf_tokenrl.models.tokenizer import load_tokenizer
+from tf_tokenrl.policies import from_preset, from_scratch, storage
+from tf_tokenrl.policies.from_scratch import ModelOptions
+from tf_tokenrl.policies.label import LabelPolicy
+from tf_tokenrl.policies.precision import in_dtype
+from tf_tokenrl.runtime import strategies
+from tf_tokenrl.text.tokenizer import load_tokenizer
+from tf_tokenrl.training.objectives import likelihood
 
 
 @dataclass(frozen=True)
@@ -77,27 +79,27 @@ def main(options: SftOptions) -> Path:
     keras.utils.set_random_seed(options.seed)
     task = tasks.get(options.task, data=str(options.data))
     train, validation = task.examples("train"), task.examples("validation")
-    with distribution.strategy(options.strategy).scope():
+    with strategies.strategy(options.strategy).scope():
         policy = in_dtype(_policy(options, task, train), options.dtype)
         steps = _optimizer(options, len(train))
         policy.compile(steps, jit_compile=options.jit)
     runs.record(options.out, "sft", options)
     policy.fit(
-        supervised.batches(
+        likelihood.batches(
             policy,
             train,
             options.batch_size,
             options.seed,
             options.prompt_weight,
         ),
-        validation_data=supervised.batches(policy, validation, 128),
+        validation_data=likelihood.batches(policy, validation, 128),
         epochs=options.epochs,
-        callbacks=supervised.callbacks(
+        callbacks=likelihood.callbacks(
             options.out, options.patience, options.seconds
         ),
-        verbose=supervised.verbosity(),
+        verbose=likelihood.verbosity(),
     )
-    nll = supervised.nll(policy, validation)
+    nll = likelihood.nll(policy, validation)
     results = {"validation_nll": nll, "validation_perplexity": math.exp(nll)}
     runs.write_json(options.out / "results.json", results)
     path = storage.save(policy, options.out / "policy.keras")
@@ -107,7 +109,7 @@ def main(options: SftOptions) -> Path:
 
 def _optimizer(options: SftOptions, rows: int) -> keras.Optimizer:
     steps = options.epochs * math.ceil(rows / options.batch_size)
-    return supervised.optimizer(
+    return likelihood.optimizer(
         options.learning_rate, options.warmup, steps, options.weight_decay
     )
 
@@ -118,13 +120,13 @@ def _policy(options: SftOptions, task: tasks.Task, train: list[Example]):
     if isinstance(task, tasks.LabelTask):
         return _labelling_policy(options, task.labels(train), task.unit)
     if options.preset:
-        return pretrained.policy(
+        return from_preset.policy(
             options.preset,
             max_prompt_tokens=options.max_prompt_tokens,
             max_new_tokens=options.max_new_tokens,
             temperature=options.temperature,
         )
-    return scratch.build(
+    return from_scratch.build(
         options.model,
         load_tokenizer(options.data / "tokenizer.spm"),
         options.max_prompt_tokens,
@@ -145,7 +147,7 @@ def _labelling_policy(
             max_prompt_tokens=options.max_prompt_tokens,
             temperature=options.temperature,
         )
-    return scratch.build_labelling(
+    return from_scratch.build_labelling(
         options.model,
         load_tokenizer(options.data / "tokenizer.spm"),
         labels,

@@ -6,19 +6,7 @@ from pathlib import Path
 
 import keras
 
-from tf_tokenrl import (
-    algorithms,
-    catalog,
-    checks,
-    distribution,
-    exploration,
-    kl_loss,
-    q_learning,
-    rewards,
-    runs,
-    tasks,
-)
-from tf_tokenrl.adam import Adam
+from tf_tokenrl import algorithms, catalog, rewards, runs, tasks
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.callbacks import (
     CsvLog,
@@ -28,15 +16,20 @@ from tf_tokenrl.callbacks import (
     RewardMonitor,
     TensorBoardLog,
 )
+from tf_tokenrl.callbacks.checkpoint import Checkpoint
 from tf_tokenrl.catalog import parse_call
-from tf_tokenrl.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models import storage
-from tf_tokenrl.models.precision import in_dtype
-from tf_tokenrl.reward_processes import RewardProcesses
-from tf_tokenrl.samples import samples
+from tf_tokenrl.evaluation.samples import samples
+from tf_tokenrl.policies import storage
+from tf_tokenrl.policies.precision import in_dtype
+from tf_tokenrl.runtime import strategies
 from tf_tokenrl.schedules.parse import read
-from tf_tokenrl.trainer import Trainer
+from tf_tokenrl.training import preflight, q_learning
+from tf_tokenrl.training.rollouts import exploration
+from tf_tokenrl.training.rollouts.reward_processes import RewardProcesses
+from tf_tokenrl.training.trainer import Trainer
+from tf_tokenrl.training.updates import kl_loss
+from tf_tokenrl.training.updates.adam import Adam
 
 _MONITORED = 64  # held-out examples
 _FREE = {
@@ -149,7 +142,7 @@ class TrainOptions:
 
 def main(options: TrainOptions) -> Path:
     """Train, save `policy.keras`, and keep what the report needs."""
-    strategy = distribution.strategy(options.strategy)  # before any work
+    strategy = strategies.strategy(options.strategy)  # before any work
     task = tasks.get(options.task, data=str(options.data))
     reward = rewards.parse(options.reward)
     kind, algorithm = _learning(options.algorithm)
@@ -183,7 +176,7 @@ def main(options: TrainOptions) -> Path:
         )
         watching = _watching(options, checkpoint, task, reward)
         checkpoint.remembered = watching
-        checks.check_batch(trainer, train, options.batch_size)
+        preflight.check_batch(trainer, train, options.batch_size)
         _begin(options, checkpoint)
         trainer.fit(
             train,
@@ -204,7 +197,7 @@ def _learning(expression: str) -> tuple[type[Trainer], Algorithm]:
     """The algorithm, and the trainer that learns by it."""
     name, settings = parse_call(expression, read)
     if name == "dqn":  # TF-Agents is not everywhere
-        from tf_tokenrl.q_learning.trainer import QTrainer
+        from tf_tokenrl.training.q_learning.trainer import QTrainer
 
         return QTrainer, catalog.create(q_learning, name, **settings)
     return Trainer, algorithms.parse(expression)

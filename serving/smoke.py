@@ -13,9 +13,9 @@ import json
 import sys
 from pathlib import Path
 
-from tf_tokenrl import recorded
 from tf_tokenrl.client import TLS, Client
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.parity import golden_answers
 
 
 def main(arguments: list[str]) -> int:
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
         options.key,
         options.server_name,
     )
-    answers = recorded.read(options.answers)
+    answers = golden_answers.read(options.answers)
     with Client(
         options.address,
         options.model,
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
         tls=tls if options.tls or tls != TLS() else None,
     ) as client:
         client.wait_ready(options.wait)
-        found = recorded.compare(client, answers, options.batch_size)
+        found = golden_answers.compare(client, answers, options.batch_size)
     print(json.dumps(found))
     return 0 if found["equal"] else 1
 

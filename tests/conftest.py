@@ -6,11 +6,11 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tf_tokenrl.quiet import start_tensorflow
+from tf_tokenrl.runtime.startup import start_tensorflow
 
 start_tensorflow()
 
-from tests import tiny  # noqa: E402  (TensorFlow starts above, silently)
+from tests.support import tiny  # noqa: E402  (TensorFlow starts above, silently)
 
 # How fast the machine is says nothing of what is tested.
 settings.register_profile(

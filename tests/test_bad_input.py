@@ -11,12 +11,12 @@ import pytest
 
 from pipelines import prepare
 from pipelines.train import TrainOptions
-from tests import disk, served
+from tests.support import disk, served
 from tf_tokenrl import CausalPolicy, cli, runs
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models import scratch, storage
-from tf_tokenrl.models.tokenizer import load_tokenizer
+from tf_tokenrl.policies import from_scratch, storage
 from tf_tokenrl.serving import Flags, Server
+from tf_tokenrl.text.tokenizer import load_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def policy_file(data):
-    policy = scratch.build(
-        scratch.ModelOptions("gru", layers=1, width=16),
+    policy = from_scratch.build(
+        from_scratch.ModelOptions("gru", layers=1, width=16),
         load_tokenizer(data / "tokenizer.spm"),
         max_prompt_tokens=24,
         max_new_tokens=8,

@@ -18,15 +18,15 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _HOMES = {
-    "CausalPolicy": "tf_tokenrl.models.causal",
-    "EncoderDecoderPolicy": "tf_tokenrl.models.encoder_decoder",
-    "LabelPolicy": "tf_tokenrl.models.label",
-    "RecurrentPolicy": "tf_tokenrl.models.recurrent",
-    "RewardProcesses": "tf_tokenrl.reward_processes",
-    "Sampling": "tf_tokenrl.models.sampling",
-    "Exploration": "tf_tokenrl.exploration",
-    "Trainer": "tf_tokenrl.trainer",
-    "KlLoss": "tf_tokenrl.kl_loss",
+    "CausalPolicy": "tf_tokenrl.policies.causal",
+    "EncoderDecoderPolicy": "tf_tokenrl.policies.encoder_decoder",
+    "LabelPolicy": "tf_tokenrl.policies.label",
+    "RecurrentPolicy": "tf_tokenrl.policies.recurrent",
+    "RewardProcesses": "tf_tokenrl.training.rollouts.reward_processes",
+    "Sampling": "tf_tokenrl.decoding.sampling",
+    "Exploration": "tf_tokenrl.training.rollouts.exploration",
+    "Trainer": "tf_tokenrl.training.trainer",
+    "KlLoss": "tf_tokenrl.training.updates.kl_loss",
     "Client": "tf_tokenrl.client",
     "Example": "tf_tokenrl.flow",
     "Response": "tf_tokenrl.flow",
@@ -36,7 +36,7 @@ _HOMES = {
 _PACKAGES = (
     "algorithms",
     "callbacks",
-    "models",
+    "policies",
     "ops",
     "rewards",
     "schedules",

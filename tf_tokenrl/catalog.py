@@ -14,14 +14,16 @@ from typing import Any
 
 from tf_tokenrl.errors import TokenRLError, unknown
 
-# What the members of a family build on, not members themselves.
-SHARED = {"base", "parse", "checks", "normalization", "placement"}
+# Every other file of a family is a member; what they share has a folder.
+_NOT_MEMBERS = {"base", "parse"}
 
 
 def names(family: ModuleType) -> list[str]:
     """The registry names of the members of a family (a package)."""
     modules = pkgutil.iter_modules(family.__path__)
-    return sorted(m.name for m in modules if m.name not in SHARED)
+    return sorted(
+        m.name for m in modules if not m.ispkg and m.name not in _NOT_MEMBERS
+    )
 
 
 def find(family: ModuleType, name: str) -> type:

@@ -62,7 +62,7 @@ def run(arguments: list[str]) -> None:
     if command == "train" and _algorithm(rest) == "dqn":
         _choose_keras_2()
     if command not in _WITHOUT_TENSORFLOW:
-        from tf_tokenrl.quiet import start_tensorflow
+        from tf_tokenrl.runtime.startup import start_tensorflow
 
         start_tensorflow()
     pipeline = importlib.import_module(module)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.variants import NAMES, each_variant
+from tests.support.variants import NAMES, each_variant
 from tf_tokenrl import algorithms
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.errors import TokenRLError

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tests import variants_check
-from tests.variants import VARIANTS
+from tests.support.processes import variants_check
+from tests.support.variants import VARIANTS
 
 pytestmark = pytest.mark.slow
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import table
-from tests.variants import each_variant
+from tests.support import table
+from tests.support.variants import each_variant
 from tf_tokenrl import algorithms
 from tf_tokenrl.flow import Batch, Context, Rollout
-from tf_tokenrl.update import Updater
+from tf_tokenrl.training.updates.updater import Updater
 
 LENGTHS = np.array([8, 7, 5, 8, 1, 3, 2, 1])  # the halves differ
 TAUGHT = np.array([1, 0, 6, 2, 8, 8, 3, 1])

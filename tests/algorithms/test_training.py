@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from tests import table, toy
-from tests.variants import VARIANTS
+from tests.support import table, toy
+from tests.support.variants import VARIANTS
 from tf_tokenrl import algorithms
-from tf_tokenrl.checkpoint import Checkpoint
+from tf_tokenrl.callbacks.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.exploration import Exploration
 from tf_tokenrl.flow import Example
 from tf_tokenrl.schedules import get as schedule
+from tf_tokenrl.training.rollouts.exploration import Exploration
 
 
 def make(algorithm, learning_rate=0.1, **settings):

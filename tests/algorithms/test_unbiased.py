@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from tf_tokenrl import algorithms
+from tf_tokenrl.decoding.sampling import Sampling, draw
 from tf_tokenrl.flow import Batch, Context, Rollout, Scores
-from tf_tokenrl.models.sampling import Sampling, draw
 
 TEXTS = [(0,), *((first, second) for first in (1, 2) for second in range(3))]
 MASK = np.array([[True, len(text) == 2] for text in TEXTS])

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from tests import toy
+from tests.support import toy
 from tf_tokenrl.callbacks import CsvLog, DivergenceGuard
-from tf_tokenrl.checkpoint import Checkpoint
+from tf_tokenrl.callbacks.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
 
 GOOD = {

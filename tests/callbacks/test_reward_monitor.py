@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests import tiny, toy
+from tests.support import tiny, toy
 from tf_tokenrl import evaluation
 from tf_tokenrl.callbacks import CsvLog, EarlyStopping, RewardMonitor
 from tf_tokenrl.callbacks.reward_monitor import shape_of

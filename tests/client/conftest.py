@@ -5,7 +5,7 @@ from concurrent import futures
 import grpc
 import pytest
 
-from tests import served
+from tests.support import served
 from tf_tokenrl.client import AsyncClient, Client
 from tf_tokenrl.serving import Flags, Server
 

@@ -5,7 +5,7 @@ import grpc
 import numpy as np
 import pytest
 
-from tests import served
+from tests.support import served
 from tf_tokenrl import client as api
 from tf_tokenrl.client import Client, Label, Reply, Tags, TensorSpec
 from tf_tokenrl.errors import TokenRLError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import spelled
+from tests.support import spelled
 from tf_tokenrl.client import NotFound
 from tf_tokenrl.serving import Flags, Server
 

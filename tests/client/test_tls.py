@@ -3,8 +3,8 @@
 import grpc
 import pytest
 
-from tests import certificates
 from tests.client.conftest import Moody
+from tests.support import certificates
 from tf_tokenrl.client import TLS, Unavailable
 from tf_tokenrl.errors import TokenRLError
 

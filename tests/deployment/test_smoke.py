@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import served
-from tf_tokenrl import recorded
+from tests.support import served
 from tf_tokenrl.client import Unavailable
-from tf_tokenrl.recorded import RecordedAnswer
+from tf_tokenrl.parity import golden_answers
+from tf_tokenrl.parity.golden_answers import RecordedAnswer
 from tf_tokenrl.serving import Flags, Server
 
 SCRIPT = Path(__file__).parents[2] / "serving" / "smoke.py"
@@ -39,7 +39,7 @@ def address(tmp_path_factory):
 def test_it_tells_the_same_from_the_other(
     smoke, address, tmp_path, capsys, answers, status
 ):
-    path = recorded.write(tmp_path / "1.answers.jsonl", answers)
+    path = golden_answers.write(tmp_path / "1.answers.jsonl", answers)
     assert smoke([str(path), "--address", address]) == status
     found = json.loads(capsys.readouterr().out)
     assert found["prompts"] == 2
@@ -47,6 +47,6 @@ def test_it_tells_the_same_from_the_other(
 
 
 def test_a_model_that_is_not_there(smoke, address, tmp_path):
-    path = str(recorded.write(tmp_path / "1.answers.jsonl", [GOOD]))
+    path = str(golden_answers.write(tmp_path / "1.answers.jsonl", [GOOD]))
     with pytest.raises(Unavailable, match='Model "other" .* not ready'):
         smoke([path, "--address", address, "--model=other", "--wait=0.1"])

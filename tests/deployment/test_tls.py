@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import certificates, served
+from tests.support import certificates, served
 from tf_tokenrl.client import TLS, Client, Unavailable
 from tf_tokenrl.serving import Flags, Server
 

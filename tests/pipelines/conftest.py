@@ -7,8 +7,8 @@ import keras
 import pytest
 
 from pipelines import prepare
-from tf_tokenrl.models import scratch, storage
-from tf_tokenrl.models.tokenizer import load_tokenizer
+from tf_tokenrl.policies import from_scratch, storage
+from tf_tokenrl.text.tokenizer import load_tokenizer
 
 WORDS = ["sun", "moon", "star", "sky", "cloud", "rain", "wind", "storm"]
 
@@ -46,8 +46,8 @@ def data(rows, tmp_path_factory):
 @pytest.fixture(scope="session")
 def policy_file(data, tmp_path_factory):
     keras.utils.set_random_seed(0)
-    policy = scratch.build(
-        scratch.ModelOptions("gpt2", layers=1, width=16, heads=2),
+    policy = from_scratch.build(
+        from_scratch.ModelOptions("gpt2", layers=1, width=16, heads=2),
         load_tokenizer(data / "tokenizer.spm"),
         max_prompt_tokens=24,
         max_new_tokens=8,

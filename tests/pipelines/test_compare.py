@@ -9,7 +9,7 @@ from scipy import stats
 from pipelines import compare
 from pipelines.sft import SftOptions
 from pipelines.train import TrainOptions
-from tf_tokenrl.models.scratch import ModelOptions
+from tf_tokenrl.policies.from_scratch import ModelOptions
 
 
 def test_differences_have_an_interval_over_the_seeds():

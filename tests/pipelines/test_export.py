@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 
 from pipelines.export import ExportOptions, main
-from tests import tiny
-from tf_tokenrl import recorded
+from tests.support import tiny
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models import storage
-from tf_tokenrl.models.export import next_version
+from tf_tokenrl.export.savedmodel import next_version
+from tf_tokenrl.parity import golden_answers
+from tf_tokenrl.policies import storage
 
 
 def test_versions_count_up_and_are_never_overwritten(policy_file, tmp_path):
@@ -23,7 +23,7 @@ def test_versions_count_up_and_are_never_overwritten(policy_file, tmp_path):
     assert found == ["1", "7", "7.answers.jsonl"]
     loaded = tf.saved_model.load(model / "7")
     assert {"serving_default", "score"} <= set(loaded.signatures)
-    kept = recorded.read(model / "7.answers.jsonl")
+    kept = golden_answers.read(model / "7.answers.jsonl")
     assert [answer.prompt for answer in kept] == ["sun moon", "star"]
     for answer in kept:
         assert _agrees(loaded.signatures["serving_default"], answer)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pipelines import evaluate, export, prepare, sft, train
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models.scratch import ModelOptions
+from tf_tokenrl.policies.from_scratch import ModelOptions
 
 pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")
 WORDS = ["sun", "moon", "Mars", "Venus", "sky", "cloud", "rain", "wind"]

@@ -8,7 +8,7 @@ from pipelines.prepare import PrepareOptions, main
 from tf_tokenrl import tasks
 from tf_tokenrl.datasets.splits import SPLITS, normal_form
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models.tokenizer import load_processor
+from tf_tokenrl.text.tokenizer import load_processor
 
 WORDS = ["sun", "moon", "star", "sky", "cloud", "rain", "wind", "storm"]
 

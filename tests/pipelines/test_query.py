@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from pipelines.query import QueryOptions, main
-from tests import served
+from tests.support import served
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags, Server
 

@@ -5,10 +5,11 @@ import math
 import pytest
 
 from pipelines.sft import SftOptions, main
-from tf_tokenrl import runs, supervised, tasks
+from tf_tokenrl import runs, tasks
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models import storage
-from tf_tokenrl.models.scratch import ModelOptions
+from tf_tokenrl.policies import storage
+from tf_tokenrl.policies.from_scratch import ModelOptions
+from tf_tokenrl.training.objectives import likelihood
 
 # The critic learns nothing here, as Keras remarks.
 pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")
@@ -41,7 +42,7 @@ def test_it_learns_and_says_how_well(options, policy):
     validation = tasks.get("headline", data=str(options.data)).examples(
         "validation"
     )
-    nll = supervised.nll(policy, validation)
+    nll = likelihood.nll(policy, validation)
     assert results["validation_nll"] == pytest.approx(nll, rel=1e-4)
     assert results["validation_nll"] == pytest.approx(min(losses), rel=1e-4)
     assert results["validation_perplexity"] == pytest.approx(math.exp(nll))

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 from pipelines.train import TrainOptions
-from tests import toy
+from tests.support import toy
 from tf_tokenrl import cli, runs
-from tf_tokenrl.models import storage
+from tf_tokenrl.policies import storage
 
 pytestmark = pytest.mark.slow
-REWARD = "'tests.toy:CtrlC'(token=20) - adaptive(0.1, 1.0, horizon=80) * kl"
+REWARD = (
+    "'tests.support.toy:CtrlC'(token=20) - adaptive(0.1, 1.0, horizon=80) * kl"
+)
 CLOCK = ("seconds", "tokens_per_second")
 
 

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from tests import toy
+from tests.support import toy
 from tf_tokenrl import cli
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.models import storage
-from tf_tokenrl.parity import record, served_equals_trainer
+from tf_tokenrl.parity.served import record, served_equals_trainer
+from tf_tokenrl.policies import storage
 
 ALGORITHM = "dqn(epsilon=0.3, updates=1, minibatch_size=8)"
-REWARD = "'tests.toy:Count'(token=20)"
+REWARD = "'tests.support.toy:Count'(token=20)"
 CLOCK = ("seconds", "tokens_per_second")
 
 

@@ -12,9 +12,9 @@ import sys
 import numpy as np
 import pytest
 
-from tests import toy
+from tests.support import toy
 from tf_tokenrl import cli
-from tf_tokenrl.models import storage
+from tf_tokenrl.policies import storage
 
 pytestmark = pytest.mark.slow
 COMMAND = "from tf_tokenrl.cli import main; main()"
@@ -34,10 +34,10 @@ def flags(data, policy_file):
 
 
 KILLED = (
-    "--reward='tests.toy:Kill9' - 0.1 * kl",
+    "--reward='tests.support.toy:Kill9' - 0.1 * kl",
     "--algorithm=ppo(epochs=2)",
 )
-DIVERGING = ("--reward='tests.toy:Burst'", "--algorithm=reinforce")
+DIVERGING = ("--reward='tests.support.toy:Burst'", "--algorithm=reinforce")
 
 
 def free_ports(count):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import tiny
+from tests.support import tiny
 from tf_tokenrl.flow import Example, Response, Rollout
-from tf_tokenrl.models import storage
+from tf_tokenrl.policies import storage
 
 
 def respond(pieces, stopped=True) -> Response:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tests import tiny
+from tests.support import tiny
 from tf_tokenrl import rewards
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response
-from tf_tokenrl.models import storage
+from tf_tokenrl.policies import storage
 
 
 def test_it_is_that_of_the_model_where_tokens_agree(language_model):

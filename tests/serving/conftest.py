@@ -5,8 +5,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tests import served
-from tests.rest_client import Client
+from tests.support import served
+from tests.support.rest_client import Client
 from tf_tokenrl.serving import Flags, Server
 
 _CONFIG = """

@@ -12,15 +12,15 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
-from tests import served
+from tests.support import served
 from tf_tokenrl.serving import Flags
 from tf_tokenrl.serving.batching.batched import Batched
 from tf_tokenrl.serving.batching.options import Options
 from tf_tokenrl.serving.batching.scheduler import Scheduler
-from tf_tokenrl.serving.call import Call, Cancellation
 from tf_tokenrl.serving.config import configuration
-from tf_tokenrl.serving.repository import Repository
-from tf_tokenrl.serving.servable import Servable
+from tf_tokenrl.serving.models.repository import Repository
+from tf_tokenrl.serving.models.servable import Servable
+from tf_tokenrl.serving.request_context import Call, Cancellation
 
 SECONDS = 20
 CONFIG = tf.compat.v1.ConfigProto()

@@ -6,12 +6,12 @@ import tensorflow as tf
 from prometheus_client.parser import text_string_to_metric_families
 from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
 
-from tests import served
-from tests.asking import SECONDS, X, ask, examples, failure, spec
-from tests.rest_client import Client
+from tests.support import served
+from tests.support.asking import SECONDS, X, ask, examples, failure, spec
+from tests.support.rest_client import Client
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags, Server
-from tf_tokenrl.serving.servable import Servable
+from tf_tokenrl.serving.models.servable import Servable
 from tf_tokenrl.serving.status import StatusError
 
 

@@ -15,12 +15,12 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import (
     PredictionServiceStub,
 )
 
-from tests import served
-from tests.asking import SECONDS, X, ask, spec, with_version
-from tests.rest_client import Client
+from tests.support import served
+from tests.support.asking import SECONDS, X, ask, spec, with_version
+from tests.support.rest_client import Client
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags, Server
-from tf_tokenrl.serving.encryption import credentials
+from tf_tokenrl.serving.rpc.encryption import credentials
 
 SECRET = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49"
 NAMES = [

@@ -15,7 +15,7 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import (
     PredictionServiceStub,
 )
 
-from tests import served
+from tests.support import served
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags, Server
 

@@ -3,7 +3,7 @@
 An algorithm is its configuration: a frozen dataclass without state. What it
 must remember from step to step the trainer keeps for it, in the checkpoint
 too. It never reduces over tokens: it says what each token's loss counts, and
-`update.py` sums.
+`updates/updater.py` sums.
 """
 
 import abc
@@ -197,7 +197,7 @@ class Guided(Algorithm):
 
     The other makes targets and loss of what the policy chose itself. The
     loss of the reference's tokens is their negative log-likelihood, which
-    `update.py` computes.
+    `updates/updater.py` computes.
 
     Attributes:
         algorithm: the other, as `algorithms.parse` reads it.

@@ -54,8 +54,8 @@ class DivergenceGuard(keras.callbacks.Callback):
     judged.
 
     Args:
-        checkpoint: a `tf_tokenrl.checkpoint.Checkpoint`, which must come
-            later among the callbacks and remember this one.
+        checkpoint: a `Checkpoint`, which must come later among the callbacks
+            and remember this one.
         max_restores: the run gives up when it diverges once more than this.
         factor: of the learning rate, at each restore.
         patience: bad steps in a row that count as divergence.

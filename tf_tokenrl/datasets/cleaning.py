@@ -25,7 +25,7 @@ def _normaliser():
 def clean(text: str) -> str:
     """Unicode NFKC; no control characters; one space between words.
 
-    The rule is the one that tokenizers of `models.tokenizer` carry into the
+    The rule is the one that tokenizers of `text.tokenizer` carry into the
     graph. Rulers, four or more of one mark in a row, are dropped. A lone
     surrogate is as good as a space.
     """

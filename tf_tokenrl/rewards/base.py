@@ -11,7 +11,7 @@ import numpy as np
 from tf_tokenrl import catalog
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response, Rollout
-from tf_tokenrl.rewards import checks
+from tf_tokenrl.rewards.shared import checks
 from tf_tokenrl.schedules import Measurement, Product, Schedule
 
 FAMILY = __package__

@@ -6,8 +6,8 @@ import numpy as np
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response
-from tf_tokenrl.rewards import checks
 from tf_tokenrl.rewards.base import Reward
+from tf_tokenrl.rewards.shared import checks
 
 
 class CrossEntropy(Reward):

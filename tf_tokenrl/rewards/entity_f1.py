@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
-from tf_tokenrl.rewards.placement import Span, on_spans, words
+from tf_tokenrl.rewards.shared.placement import Span, on_spans, words
 
 STATISTICS = ("f1", "precision", "recall")
 

@@ -2,7 +2,7 @@
 
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
-from tf_tokenrl.rewards.normalization import normalized_words
+from tf_tokenrl.rewards.shared.normalization import normalized_words
 
 
 class ExactMatch(Reward):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from tf_tokenrl.errors import TokenRLError, unknown
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
-from tf_tokenrl.rewards.placement import Span, on_spans
+from tf_tokenrl.rewards.shared.placement import Span, on_spans
 
 DIALECTS = ("american", "australian", "british", "canadian", "indian")
 

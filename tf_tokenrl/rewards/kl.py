@@ -4,8 +4,8 @@ import numpy as np
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.ops.kl import ESTIMATORS
-from tf_tokenrl.rewards import checks
 from tf_tokenrl.rewards.base import Reward
+from tf_tokenrl.rewards.shared import checks
 
 
 class Kl(Reward):

@@ -4,7 +4,7 @@ import functools
 
 from tf_tokenrl.flow import Example, Response, Rollout
 from tf_tokenrl.rewards.base import Reward
-from tf_tokenrl.rewards.placement import Span, on_spans
+from tf_tokenrl.rewards.shared.placement import Span, on_spans
 
 
 class LogLikelihood(Reward):
@@ -78,7 +78,7 @@ class _Judge:
     def __init__(self, path: str):
         import tensorflow as tf
 
-        from tf_tokenrl.models import storage
+        from tf_tokenrl.policies import storage
 
         ids, mask = (
             tf.TensorSpec([None, None], t) for t in (tf.int32, tf.bool)

@@ -7,7 +7,7 @@ import numpy as np
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.rewards.base import Reward
-from tf_tokenrl.rewards.placement import on_last_token
+from tf_tokenrl.rewards.shared.placement import on_last_token
 from tf_tokenrl.schedules import Measurement
 from tf_tokenrl.schedules.base import check_number
 

@@ -9,7 +9,7 @@ import numpy as np
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
-from tf_tokenrl.rewards.placement import Span, on_spans
+from tf_tokenrl.rewards.shared.placement import Span, on_spans
 
 
 class RewardModel(Reward):

@@ -99,6 +99,6 @@ def _named(name: str) -> Callable:
                 f'Similarity: cannot import the encoder "{name}": {error}; '
                 "is it on PYTHONPATH?"
             ) from error
-    from tf_tokenrl.models.sentence_encoder import SentenceEncoder
+    from tf_tokenrl.rewards.shared.sentence_encoder import SentenceEncoder
 
     return SentenceEncoder.load(name)

@@ -4,7 +4,7 @@ from collections import Counter
 
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
-from tf_tokenrl.rewards.normalization import normalized_words
+from tf_tokenrl.rewards.shared.normalization import normalized_words
 
 
 class SquadF1(Reward):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
-from tf_tokenrl.rewards.placement import Span, on_spans, words
+from tf_tokenrl.rewards.shared.placement import Span, on_spans, words
 
 
 class TokenAccuracy(Reward):

@@ -11,13 +11,13 @@ from tf_tokenrl.serving.batching import batcher_for
 from tf_tokenrl.serving.config import configuration
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.generation import offer
-from tf_tokenrl.serving.http_routes import http_server
-from tf_tokenrl.serving.listener import Listener
-from tf_tokenrl.serving.reload import ConfigFile
-from tf_tokenrl.serving.repository import Repository
-from tf_tokenrl.serving.servable import Servable, disable_xla
-from tf_tokenrl.serving.session_config import session_config
-from tf_tokenrl.serving.warmup import warm_up
+from tf_tokenrl.serving.http.routes import http_server
+from tf_tokenrl.serving.models.repository import Repository
+from tf_tokenrl.serving.models.servable import Servable, disable_xla
+from tf_tokenrl.serving.models.session_config import session_config
+from tf_tokenrl.serving.rpc.listener import Listener
+from tf_tokenrl.serving.rpc.reload import ConfigFile
+from tf_tokenrl.serving.rpc.warmup import warm_up
 
 logger = logging.getLogger(__name__)
 _DRAIN_SECONDS = 30.0

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import exports, served
+from tests.support import exports, served
 from tf_tokenrl.serving.batching.batched import Batched, Batcher
 from tf_tokenrl.serving.batching.options import Options
 from tf_tokenrl.serving.batching.scheduler import Scheduler
-from tf_tokenrl.serving.call import Call, Cancellation
-from tf_tokenrl.serving.servable import Servable
+from tf_tokenrl.serving.models.servable import Servable
+from tf_tokenrl.serving.request_context import Call, Cancellation
 from tf_tokenrl.serving.status import StatusError
 
 SECONDS = 20

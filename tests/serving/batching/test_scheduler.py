@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tf_tokenrl.serving.batching.options import Options
 from tf_tokenrl.serving.batching.scheduler import Queue
 from tf_tokenrl.serving.batching.task import Task
-from tf_tokenrl.serving.call import UNLIMITED
+from tf_tokenrl.serving.request_context import UNLIMITED
 from tf_tokenrl.serving.status import StatusError
 
 LATER = 1e12

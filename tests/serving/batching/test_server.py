@@ -11,9 +11,9 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import (
     PredictionServiceStub,
 )
 
-from tests import served
-from tests.asking import SECONDS, ask, failure
-from tests.rest_client import Client
+from tests.support import served
+from tests.support.asking import SECONDS, ask, failure
+from tests.support.rest_client import Client
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags, Server
 

@@ -4,7 +4,7 @@ import pytest
 from tf_tokenrl.serving.batching import tensors
 from tf_tokenrl.serving.batching.options import Options
 from tf_tokenrl.serving.batching.task import Task
-from tf_tokenrl.serving.call import UNLIMITED
+from tf_tokenrl.serving.request_context import UNLIMITED
 from tf_tokenrl.serving.status import StatusError
 
 PADDED = Options(pad_variable_length_inputs=True)

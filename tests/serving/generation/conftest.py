@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tests import spelled
+from tests.support import spelled
 from tf_tokenrl.serving import Flags, Server
 from tf_tokenrl.serving.generation.convention import Generator
 from tf_tokenrl.serving.metrics import REGISTRY
-from tf_tokenrl.serving.servable import Servable
+from tf_tokenrl.serving.models.servable import Servable
 
 
 @pytest.fixture(scope="session")

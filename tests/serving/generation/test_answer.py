@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import tiny
-from tf_tokenrl.models.tokenizer import load_processor
+from tests.support import tiny
 from tf_tokenrl.serving.generation.answer import (
     Answer,
     Told,
     settled,
     token_texts,
 )
+from tf_tokenrl.text.tokenizer import load_processor
 
 TEXT = st.text("ab€é🦊.\n", max_size=12)
 

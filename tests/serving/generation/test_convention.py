@@ -2,7 +2,7 @@ import grpc
 import numpy as np
 import pytest
 
-from tests import spelled
+from tests.support import spelled
 from tf_tokenrl.serving.generation.convention import (
     Generator,
     Wish,

@@ -4,7 +4,7 @@ from concurrent import futures
 import grpc
 import pytest
 
-from tests.spelled import spelling
+from tests.support.spelled import spelling
 from tf_tokenrl.serving.generation.convention import Wish
 from tf_tokenrl.serving.generation.loop import Loop, Settings
 from tf_tokenrl.serving.generation.ticket import Ticket

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.spelled import spelling
+from tests.support.spelled import spelling
 
 ENDLESS = 1 << 20
 SECONDS = 20

@@ -6,7 +6,7 @@ from concurrent import futures
 import grpc
 import pytest
 
-from tests.spelled import spelling
+from tests.support.spelled import spelling
 from tf_tokenrl.client.protos import StreamRequest, StreamResponse
 
 ENDLESS = 1 << 20

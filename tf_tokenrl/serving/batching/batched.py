@@ -13,9 +13,9 @@ from tf_tokenrl.serving.batching import tensors
 from tf_tokenrl.serving.batching.options import Options
 from tf_tokenrl.serving.batching.scheduler import Queue, Scheduler
 from tf_tokenrl.serving.batching.task import Feeds, Run, Task
-from tf_tokenrl.serving.call import UNLIMITED, Call
 from tf_tokenrl.serving.flags import Flags
-from tf_tokenrl.serving.servable import Servable
+from tf_tokenrl.serving.models.servable import Servable
+from tf_tokenrl.serving.request_context import UNLIMITED, Call
 from tf_tokenrl.serving.status import StatusError, invalid
 
 _FILE = "batching_params.pbtxt"

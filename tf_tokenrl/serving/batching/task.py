@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import grpc
 import numpy as np
 
-from tf_tokenrl.serving.call import Call, Cancellation
+from tf_tokenrl.serving.request_context import Call, Cancellation
 from tf_tokenrl.serving.status import StatusError
 
 Feeds = dict[str, np.ndarray]

@@ -16,7 +16,7 @@ from tf_tokenrl.serving.generation.loop import Settings
 from tf_tokenrl.serving.generation.loops import Loops
 from tf_tokenrl.serving.generation.routes import routes
 from tf_tokenrl.serving.generation.service import service
-from tf_tokenrl.serving.repository import Repository
+from tf_tokenrl.serving.models.repository import Repository
 
 _SPARE_THREADS = 16  # they tell those that come too many
 

@@ -28,8 +28,8 @@ from typing import NamedTuple
 import grpc
 import numpy as np
 
-from tf_tokenrl.serving.call import Call
-from tf_tokenrl.serving.servable import Servable
+from tf_tokenrl.serving.models.servable import Servable
+from tf_tokenrl.serving.request_context import Call
 from tf_tokenrl.serving.status import StatusError
 
 BEGIN, ADVANCE = "stream_begin", "stream_advance"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tf_tokenrl.serving.generation.convention import Generator
 from tf_tokenrl.serving.generation.loop import Loop, Settings
 from tf_tokenrl.serving.generation.ticket import Ticket
-from tf_tokenrl.serving.versions import Version
+from tf_tokenrl.serving.models.versions import Version
 
 
 class Loops:

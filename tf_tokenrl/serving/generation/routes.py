@@ -21,9 +21,9 @@ from tf_tokenrl.serving.generation.completions import Asked, RequestError
 from tf_tokenrl.serving.generation.loops import Loops
 from tf_tokenrl.serving.generation.service import respond, spec_of, wish_of
 from tf_tokenrl.serving.generation.ticket import AsyncTicket
-from tf_tokenrl.serving.repository import Repository
+from tf_tokenrl.serving.models.repository import Repository
+from tf_tokenrl.serving.models.versions import Version
 from tf_tokenrl.serving.status import StatusError
-from tf_tokenrl.serving.versions import Version
 
 _CODES = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,

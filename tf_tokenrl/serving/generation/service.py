@@ -11,7 +11,7 @@ from tf_tokenrl.client.protos import StreamRequest, StreamResponse
 from tf_tokenrl.serving.generation.convention import Wish
 from tf_tokenrl.serving.generation.loops import Loops
 from tf_tokenrl.serving.generation.ticket import Piece, Ticket
-from tf_tokenrl.serving.repository import Repository
+from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.status import StatusError, invalid
 
 SERVICE = "tf_tokenrl.v1.Generation"

@@ -1,0 +1,151 @@
+"""Ports, sockets, and what is offered besides the two services."""
+
+import threading
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from tensorflow_serving.apis.prediction_service_pb2_grpc import (
+    PredictionServiceStub,
+)
+
+from tests.support import served
+from tests.support.asking import SECONDS, X, ask, failure
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.serving import Flags, Server
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("listener")
+    served.put(made / "half", 1)
+    return made
+
+
+def flags(folder, **more):
+    return Flags(
+        model_base_path=str(folder / "half"), model_name="half", port=0, **more
+    )
+
+
+@pytest.fixture(scope="module")
+def limited(folder):
+    """One request at a time, of a kilobyte, on a port and a socket."""
+    given = flags(
+        folder,
+        grpc_max_threads=1,
+        grpc_socket_path=f"{folder}/socket",
+        grpc_channel_arguments="grpc.max_receive_message_length=1024",
+        enable_grpc_healthcheck_service=True,
+        enable_serialization_as_tensor_content=True,
+        enable_signature_method_name_check=True,
+    )
+    with Server(given) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def channel(limited):
+    with grpc.insecure_channel(f"127.0.0.1:{limited.port}") as opened:
+        yield opened
+
+
+def test_a_unix_socket(limited, folder):
+    with grpc.insecure_channel(f"unix:{folder}/socket") as opened:
+        response = PredictionServiceStub(opened).Predict(
+            ask(x=X), timeout=SECONDS
+        )
+    assert response.model_spec.version.value == 1
+
+
+def test_tensors_as_bytes(channel):
+    predict = PredictionServiceStub(channel).Predict
+    y = predict(ask(x=X), timeout=SECONDS).outputs["y"]
+    assert y.tensor_content == np.float32([2.5, 3.0]).tobytes()
+    assert not y.float_val
+    request = ask("shout", text=[b"a", b"bcd"])
+    loud = predict(request, timeout=SECONDS).outputs["loud"]
+    assert loud.tensor_content == b"\x01\x03ABCD"
+
+
+def test_method_names_are_checked_when_asked_for(channel):
+    predict = PredictionServiceStub(channel).Predict
+    assert failure(predict, ask("__saved_model_init_op")) == (
+        "INTERNAL",
+        "Expected prediction signature method_name to be one of "
+        "{tensorflow/serving/predict, tensorflow/serving/classify, "
+        "tensorflow/serving/regress}. Was: ",
+    )
+
+
+def test_a_message_over_the_limit(channel):
+    predict = PredictionServiceStub(channel).Predict
+    code, _ = failure(predict, ask(x=np.zeros([1000, 1], np.float32)))
+    assert code == "RESOURCE_EXHAUSTED"
+    assert predict(ask(x=X), timeout=SECONDS).outputs
+
+
+def test_one_request_too_many(limited, channel):
+    predict = PredictionServiceStub(channel).Predict
+    call = predict.future(
+        ask("spin", count=np.int32([2**31 - 1])), timeout=SECONDS
+    )
+    (version,) = limited._repository.versions("half")
+    while not version.users:
+        threading.Event().wait(0.001)
+    assert failure(predict, ask(x=X)) == (
+        "RESOURCE_EXHAUSTED",
+        "Server Threadpool Exhausted",
+    )
+    call.cancel()
+    while version.users:
+        threading.Event().wait(0.001)
+    assert predict(ask(x=X), timeout=SECONDS).outputs
+
+
+@pytest.mark.parametrize("service", ["", "ModelService", "PredictionService"])
+def test_health(channel, service):
+    request = health_pb2.HealthCheckRequest(service=service)
+    stub = health_pb2_grpc.HealthStub(channel)
+    status = stub.Check(request, timeout=SECONDS).status
+    assert status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_health_of_what_is_not_there(channel):
+    request = health_pb2.HealthCheckRequest(service="Oracle")
+    stub = health_pb2_grpc.HealthStub(channel)
+    assert failure(stub.Check, request)[0] == "NOT_FOUND"
+
+
+def test_no_health_service_unasked(server):
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as opened:
+        stub = health_pb2_grpc.HealthStub(opened)
+        code, _ = failure(stub.Check, health_pb2.HealthCheckRequest())
+    assert code == "UNIMPLEMENTED"
+
+
+def test_reflection(channel):
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    ask_for = reflection_pb2.ServerReflectionRequest(list_services="")
+    (answer,) = stub.ServerReflectionInfo(iter([ask_for]), timeout=SECONDS)
+    names = {each.name for each in answer.list_services_response.service}
+    assert names == {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "tensorflow.serving.ModelService",
+        "tensorflow.serving.PredictionService",
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"grpc_socket_path": "/no/where"}, 'there is no directory "/no"'),
+        ({"grpc_channel_arguments": "a"}, '"a" is not key=value'),
+    ],
+)
+def test_what_cannot_be_listened_on(folder, more, sentence):
+    with pytest.raises(TokenRLError, match=sentence):
+        Server(flags(folder, **more)).start()

@@ -1,0 +1,132 @@
+"""Rewards of one half while the other is sampled: the same numbers."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from tests.support import toy
+from tests.training.test_trainer import Numbered
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Rollout
+from tf_tokenrl.rewards import Reward
+from tf_tokenrl.rewards.base import scored_by
+from tf_tokenrl.training.rollouts.overlap import in_halves
+
+WIDTHS = {0: 2, 3: 4}  # of the answers, by the first row of the half
+
+
+def sample(part: slice) -> Rollout:
+    """Row r holds r in every column."""
+    rows = np.arange(part.start, part.stop)
+    table = np.repeat(rows[:, None], WIDTHS.get(part.start, 3), axis=1)
+    floats = table.astype(np.float32)
+    return Rollout(table, table >= 0, table, table >= 0, floats, floats)
+
+
+def double(part: slice, rollout: Rollout):
+    return {"twice": 2.0 * rollout.actions}
+
+
+def test_halves_are_put_together_in_order():
+    rollout, terms = in_halves(sample, double, rows=8, unit=3)
+    assert rollout.mask.shape == (8, 4)
+    rows = np.arange(8)
+    np.testing.assert_array_equal(rollout.actions.max(axis=1), rows)
+    np.testing.assert_array_equal(terms["twice"].max(axis=1), 2 * rows)
+    np.testing.assert_array_equal(rollout.mask[:, 2], rows >= 3)
+    assert rollout.reference_log_probs is None
+
+
+def test_a_group_is_never_cut():
+    rollout, terms = in_halves(sample, double, rows=4, unit=4)
+    assert rollout.actions.shape == terms["twice"].shape == (4, 2)
+
+
+def test_the_first_half_is_scored_while_the_second_is_sampled():
+    """Each waits for the other to have begun."""
+    scoring, sampling = threading.Event(), threading.Event()
+
+    def second_waits(part):
+        if part.start:
+            sampling.set()
+            assert scoring.wait(60)
+        return sample(part)
+
+    def first_waits(part, rollout):
+        if not part.start:
+            scoring.set()
+            assert sampling.wait(60)
+        return double(part, rollout)
+
+    in_halves(second_waits, first_waits, rows=6, unit=3)
+
+
+class Fails(Reward):
+    """Raises for one prompt."""
+
+    def __init__(self, prompt: str = ""):
+        self.prompt = prompt
+
+    def score(self, example, response):
+        if example.prompt == self.prompt:
+            raise KeyError("nothing")
+        return 0.5
+
+
+def collected(overlap: bool):
+    """A batch of eight prompts, and the weights after it was learned."""
+    trainer = toy.trainer(
+        "gru",
+        "reinforce",
+        reward=toy.Count() + 0.1 * Numbered(),
+        policy={"stop_ids": (3, 9, 17, 31)},
+    )
+    trainer.overlap = overlap
+    batch, terms = trainer.collect(toy.EXAMPLES, step=3)
+    return trainer, batch, terms
+
+
+@pytest.fixture(scope="module")
+def both():
+    return collected(False), collected(True)
+
+
+def test_the_batch_is_that_without_overlap(both):
+    """A reward of the whole batch, which numbers its rows, is no exception."""
+    (_, batch, terms), (_, other, others) = both
+    rollout, again = batch.rollout, other.rollout
+    assert not (rollout.mask[:4].any(0) == rollout.mask[4:].any(0)).all()
+    for name in ("actions", "mask", "prompt_ids"):
+        one, two = getattr(rollout, name), getattr(again, name)
+        np.testing.assert_array_equal(one, two)
+    for name in ("log_probs", "values", "reference_log_probs"):
+        one, two = getattr(rollout, name), getattr(again, name)
+        np.testing.assert_allclose(one, two, atol=1e-5)
+    np.testing.assert_array_equal(batch.rewards, other.rewards)
+    assert list(terms) == list(others)
+    for name in terms:
+        np.testing.assert_array_equal(terms[name], others[name])
+
+
+def test_rewards_see_by_whom_they_are_scored(both):
+    trainer, seen = both[1][0], []
+
+    def scorer(reward, examples, responses):
+        seen.append((threading.current_thread().name, len(examples)))
+        return reward.score_batch(examples, responses)
+
+    with scored_by(scorer):
+        trainer.collect(toy.EXAMPLES, step=3)
+    assert [rows for _, rows in seen] == [4, 4]
+    assert seen[0][0] != seen[1][0] == threading.main_thread().name
+
+
+@pytest.mark.parametrize("row", [1, 6])
+def test_an_error_names_itself(both, row):
+    trainer = both[1][0]
+    before, example = trainer.reward, toy.EXAMPLES[row]
+    trainer.reward = Fails(example.prompt)
+    with pytest.raises(TokenRLError, match=f'KeyError.*"{example.key}"'):
+        trainer.collect(toy.EXAMPLES, step=3)
+    trainer.reward = before

@@ -1,0 +1,1 @@
+"""From prompts to rollouts: the decode loop, sampling, prefixes, caches."""

@@ -1,0 +1,142 @@
+"""How good are the answers? Means with bootstrap confidence intervals."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from scipy import stats
+
+from tf_tokenrl.decoding.sampling import Sampling, row_seeds
+from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Example, Response, Rollout
+from tf_tokenrl.policies.base import Policy
+from tf_tokenrl.rewards import Reward
+
+_RESAMPLES = 2000
+
+
+class Estimate(NamedTuple):
+    """A mean with its 95% interval, percentile bootstrap over examples."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Answers(NamedTuple):
+    """Responses to examples, and the rollout they were decoded from."""
+
+    examples: list[Example]
+    responses: list[Response]
+    rollout: Rollout
+
+
+def answer(
+    policy: Policy,
+    examples: Sequence[Example],
+    temperature: float = 0.0,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> Answers:
+    """Answer every example, greedily unless a temperature is given.
+
+    Rows of like length share a batch; the order of `examples` is kept.
+
+    Raises:
+        TokenRLError: there are no examples, or a prompt is too long.
+    """
+    if not examples:
+        raise TokenRLError("There are no examples to answer.")
+    ids, mask = policy.encode([example.prompt for example in examples])
+    sampling = policy.sampling._replace(temperature=temperature)
+    act = _act_function(policy)
+    order = np.argsort(mask.sum(-1), kind="stable")
+    parts = []
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        width = int(mask[rows].sum(-1).max())
+        seeds = tf.gather(row_seeds(seed, 0, len(examples)), rows)
+        prompts = ids[rows, :width], mask[rows, :width]
+        rollout = act(*prompts, seeds, *sampling[:4])
+        parts.append([x.numpy() for x in rollout[2:6]])
+    back = np.argsort(order)
+    answers = [
+        np.concatenate(column)[back] for column in zip(*parts, strict=True)
+    ]
+    rollout = Rollout(ids, mask, *answers)
+    return Answers(list(examples), policy.decode(rollout), rollout)
+
+
+def measure(
+    answers: Answers, metrics: Mapping[str, Reward], seed: int = 0
+) -> dict[str, Estimate]:
+    """Each metric's mean over the examples, with its interval."""
+    return {
+        name: estimate(per_example(answers, metric), seed)
+        for name, metric in metrics.items()
+    }
+
+
+def per_example(answers: Answers, metric: Reward) -> np.ndarray:
+    """A metric of each answer, float32 `[B]`: its rewards summed."""
+    return metric(*answers).sum(axis=-1)
+
+
+def evaluate(
+    policy: Policy,
+    examples: Sequence[Example],
+    metrics: Mapping[str, Reward],
+    batch_size: int = 64,
+) -> dict[str, Estimate]:
+    """Answer greedily, then measure."""
+    return measure(answer(policy, examples, batch_size=batch_size), metrics)
+
+
+def estimate(values: np.ndarray, seed: int = 0) -> Estimate:
+    """The mean of `values` `[N]` and its 95% interval.
+
+    Source: Efron and Tibshirani (1993), "An Introduction to the Bootstrap",
+    chapter 13.
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Estimate(mean, mean, mean)
+    interval = stats.bootstrap(
+        (np.asarray(values, np.float64),),
+        np.mean,
+        n_resamples=_RESAMPLES,
+        batch=100,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Estimate(mean, float(interval.low), float(interval.high))
+
+
+def _act_function(policy: Policy):
+    """`policy.act` traced once per policy, whatever the shapes."""
+    if not hasattr(policy, "_traced_act"):
+        scalar = {
+            name: tf.TensorSpec([], tf.as_dtype(dtype))
+            for name, dtype in (
+                ("temperature", tf.float32),
+                ("top_k", tf.int32),
+                ("top_p", tf.float32),
+                ("max_new_tokens", tf.int32),
+            )
+        }
+
+        def act(ids, mask, seeds, temperature, top_k, top_p, max_new_tokens):
+            sampling = Sampling(temperature, top_k, top_p, max_new_tokens)
+            return policy.act(ids, mask, seeds, sampling)
+
+        policy._traced_act = tf.function(
+            act,
+            input_signature=[
+                tf.TensorSpec([None, None], tf.int32),
+                tf.TensorSpec([None, None], tf.bool),
+                tf.TensorSpec([None, 2], tf.int64),
+                *scalar.values(),
+            ],
+        )
+    return policy._traced_act

@@ -1,0 +1,1 @@
+"""SavedModels: signatures, streaming, warm-up records, the model card."""

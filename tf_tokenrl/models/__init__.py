@@ -1,1 +1,0 @@
-"""Policies: Keras models that choose tokens and judge states."""

@@ -1,0 +1,1 @@
+"""Does a served model answer as the trained one does?"""

@@ -1,0 +1,1 @@
+"""Policies: Keras models that choose actions and judge states, by kind."""

@@ -1,0 +1,26 @@
+"""Policies over pretrained language models of any kind."""
+
+import keras_hub
+
+from tf_tokenrl.importers import keras_hub_presets
+from tf_tokenrl.policies.causal import CausalPolicy
+from tf_tokenrl.policies.encoder_decoder import EncoderDecoderPolicy
+from tf_tokenrl.policies.generative import GenerativePolicy
+
+
+def policy(preset: str, **kwargs) -> GenerativePolicy:
+    """The policy that a preset's architecture asks for.
+
+    Args:
+        preset: see `keras_hub_presets.load`.
+        **kwargs: see `CausalPolicy.from_preset` and
+            `EncoderDecoderPolicy.from_preset`.
+
+    Raises:
+        TokenRLError: there is no such preset or folder, or it cannot be
+            decoded.
+    """
+    model = keras_hub_presets.load(preset)
+    if isinstance(model, keras_hub.models.Seq2SeqLM):
+        return EncoderDecoderPolicy.over(model, **kwargs)
+    return CausalPolicy.over(model, **kwargs)

@@ -1,0 +1,1 @@
+"""TensorFlow itself: strategies, tracing, start-up."""

@@ -1,0 +1,1 @@
+"""The HTTP port: server, routes and the REST API."""

@@ -1,0 +1,1 @@
+"""The life of a model's versions: found, loaded, served, unloaded."""

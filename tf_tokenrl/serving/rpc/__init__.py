@@ -1,0 +1,1 @@
+"""One file per RPC, and what all of them share."""

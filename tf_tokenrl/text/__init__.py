@@ -1,0 +1,1 @@
+"""Between strings and token ids, inside the graph: codecs and tokenizers."""

@@ -1,0 +1,1 @@
+"""One gradient step: loss, all-reduce, clipping, optimizer."""
