@@ -137,8 +137,8 @@ def export(
 ) -> Path:
     """Write `policy` as a SavedModel to `path`, whole or not at all.
 
-    Beside the graph lie warm-up records and a model card, see `warm_up_records` and
-    `model_card`.
+    Beside the graph lie warm-up records and a model card, see
+    `warm_up_records` and `model_card`.
 
     Args:
         policy: a `Policy`.

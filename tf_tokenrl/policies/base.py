@@ -262,8 +262,9 @@ class Policy(keras.Model):
     def checkpoint_gradients(self) -> None:
         """Keep less for a gradient step, at the cost of another forward pass.
 
-        Of each layer only what it was given is kept, see `gradient_checkpointing`.
-        The numbers are the same. Do so before the first step.
+        Of each layer only what it was given is kept, see
+        `gradient_checkpointing`. The numbers are the same. Do so before the
+        first step.
 
         Raises:
             TokenRLError: this policy's layers cannot be computed again.
