@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests import mutations
+from tests.support import mutations
 
 PAGE = (mutations.ROOT / "docs" / "correctness.md").read_text("utf-8")
 
