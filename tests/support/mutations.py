@@ -144,18 +144,18 @@ MUTATIONS = (
     Mutation(
         "each part is divided by its own number of tokens",
         "training/updates/updater.py",
-        "mask, means = batch.rollout.mask, {}",
-        "mask, means = batch.rollout.mask, {}\n        weights['chosen'] = "
-        "loss_weights(mask, 'token', 8) / self.accumulation",
+        "mask = batch.rollout.mask\n",
+        "mask = batch.rollout.mask\n        weights['chosen'] = "
+        "loss_weights(mask, 'token', 8) / self._step.accumulation\n",
         "tests/training/updates/test_updater.py"
         "::test_parts_add_up_to_the_gradient_of_the_whole[2-nan]",
     ),
     Mutation(
         "each part is clipped before the sum",
-        "training/updates/updater.py",
-        "dense = [tf.convert_to_tensor(g) for g in gradients]",
-        "dense, _ = tf.clip_by_global_norm(\n            [tf.convert_to_tensor"
-        "(g) for g in gradients], self.gradient_clip or 1e9)",
+        "training/updates/gradient_step.py",
+        "return sums, [tf.convert_to_tensor(g) for g in gradients]",
+        "return sums, tf.clip_by_global_norm([tf.convert_to_tensor(g) for g "
+        "in gradients], self.gradient_clip or 1e9)[0]",
         "tests/training/updates/test_updater.py::test_the_gradient_is_clipped_after_the_sum",
     ),
     Mutation(
