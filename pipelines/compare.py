@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from tf_tokenrl import runs
+from tf_tokenrl import files, runs
 from tf_tokenrl.pipelines import evaluate, sft, train
 from tf_tokenrl.pipelines.sft import SftOptions
 from tf_tokenrl.pipelines.train import TrainOptions
@@ -56,7 +56,7 @@ def main(options: CompareOptions) -> Path:
             name: differences([one[name] for one in found.values()])
             for name in ("over_supervised", "over_supervised_longer")
         }
-        runs.write_json(path, {"seeds": found, "gains": gains})
+        files.write_json(path, {"seeds": found, "gains": gains})
     for name, gain in gains.items():
         print(f"\nReinforced {name.replace('_', ' ')}:")
         for metric, value in gain.items():

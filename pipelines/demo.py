@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tf_tokenrl import evaluation, rewards, runs, tasks
+from tf_tokenrl import evaluation, files, rewards, runs, tasks
 from tf_tokenrl.evaluation import summary
 from tf_tokenrl.parity import golden_answers, served
 from tf_tokenrl.pipelines import export, prepare, report, sft, train
@@ -196,7 +196,7 @@ def _finish(options: DemoOptions, results: dict, answers, rl: Path) -> Path:
         shutil.copyfile(rl / name, options.out / name)
     runs.record(options.out, "demo", options)
     results["report"] = str(options.out / "report.html")
-    runs.write_json(options.out / "results.json", results)
+    files.write_json(options.out / "results.json", results)
     print()
     print(summary.table(results))
     print(summary.examples(answers, count=3))

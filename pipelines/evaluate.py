@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_tokenrl import evaluation, rewards, runs, tasks
+from tf_tokenrl import evaluation, files, rewards, tasks
 from tf_tokenrl.evaluation import label_scores
 from tf_tokenrl.policies import storage
 
@@ -52,7 +52,7 @@ def main(options: EvaluateOptions) -> dict[str, dict]:
         print(f"\n{label_scores.table(scores)}  [{low:.4f}, {high:.4f}]")
         results[name] = scores.as_plain()
     if options.out is not None:
-        runs.write_json(options.out, results)
+        files.write_json(options.out, results)
     return results
 
 

@@ -1,6 +1,5 @@
 """Write a policy as a SavedModel that TensorFlow Serving runs."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,16 +100,7 @@ def known_of_run(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
         found = {name: c.values[-1].item() for name, c in curves.items()}
         found |= run.results
     found |= metrics
-    return known | {"metrics": _plain(found)} if found else known
-
-
-def _plain(value: Any) -> Any:
-    """The same without numbers that JSON cannot hold."""
-    if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return known | {"metrics": found} if found else known
 
 
 def _read(file: Path) -> list[Example]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from tf_tokenrl import runs, tasks
+from tf_tokenrl import files, runs, tasks
 from tf_tokenrl.flow import Example
 from tf_tokenrl.policies import from_preset, from_scratch, storage
 from tf_tokenrl.policies.from_scratch import ModelOptions
@@ -101,7 +101,7 @@ def main(options: SftOptions) -> Path:
     )
     nll = likelihood.nll(policy, validation)
     results = {"validation_nll": nll, "validation_perplexity": math.exp(nll)}
-    runs.write_json(options.out / "results.json", results)
+    files.write_json(options.out / "results.json", results)
     path = storage.save(policy, options.out / "policy.keras")
     print(f"Validation perplexity {math.exp(nll):.2f}; policy: {path}")
     return path

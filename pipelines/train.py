@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from tf_tokenrl import algorithms, catalog, rewards, runs, tasks
+from tf_tokenrl import algorithms, catalog, files, rewards, runs, tasks
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.callbacks import (
     CsvLog,
@@ -187,7 +187,7 @@ def main(options: TrainOptions) -> Path:
     path = options.out / "policy.keras"
     if checkpoint.writes:
         shown = samples(trainer, test[: options.sample_answers])
-        runs.write_json(options.out / "samples.json", shown)
+        files.write_json(options.out / "samples.json", shown)
         storage.save(policy, path)
         print(f"Policy: {path}")
     return path

@@ -9,7 +9,7 @@ from tests.support import architecture as house
 
 # From the bottom up; a module imports from its own layer or from below.
 LAYERS = [
-    {"errors", "flow", "catalog", "runs", "schedules", "runtime"},
+    {"errors", "files", "flow", "catalog", "runs", "schedules", "runtime"},
     {"ops"},
     {"text", "datasets"},
     {"backbones", "importers"},

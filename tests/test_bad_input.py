@@ -219,7 +219,7 @@ def test_sft(complaint, data, tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("not JSON", "Cannot read the options"),
+        ("not JSON", "not valid JSON"),
         ('{"stepps": 3}', "stepps"),
         ('{"steps": "many"}', "steps"),
         ("[1]", "options.json"),

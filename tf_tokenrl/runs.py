@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import json
-import os
 import platform
 import subprocess
 from collections.abc import Collection
@@ -13,6 +12,7 @@ from typing import Any
 
 import cattrs
 
+from tf_tokenrl import files
 from tf_tokenrl.errors import TokenRLError
 
 _PACKAGES = (
@@ -31,8 +31,8 @@ _PACKAGES = (
 def record(folder: Path, command: str, options: Any) -> None:
     """Write `options.json` and `versions.json` into a run's folder."""
     values = {"command": command, **as_plain(options)}
-    write_json(folder / "options.json", values)
-    write_json(folder / "versions.json", versions())
+    files.write_json(folder / "options.json", values)
+    files.write_json(folder / "versions.json", versions())
 
 
 def as_plain(options: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def read_options(path: Path, cls: type) -> Any:
     Raises:
         TokenRLError: the file cannot be read, or does not fit the class.
     """
-    values = _read_object(Path(path))
+    values = files.read_json(path)
     values.pop("command", None)
     known = {field.name for field in dataclasses.fields(cls)}
     if extra := sorted(set(values) - known):
@@ -81,7 +81,7 @@ def check_unchanged(folder: Path, options: Any, free: Collection[str]) -> None:
     path = folder / "options.json"
     if not path.exists():
         return
-    before = _read_object(path)
+    before = files.read_json(path)
     now = json.loads(json.dumps(as_plain(options)))
     changed = [
         name
@@ -98,22 +98,6 @@ def check_unchanged(folder: Path, options: Any, free: Collection[str]) -> None:
             "resume with the same, or begin a run of its own with another "
             "--out."
         )
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise TokenRLError(
-            f'Cannot read the options "{path}": {error}.'
-        ) from error
-    if not isinstance(values, dict):
-        raise TokenRLError(
-            f'Cannot read the options "{path}": it holds a JSON '
-            f"{type(values).__name__}, not an object like the options.json "
-            "that a run writes."
-        )
-    return values
 
 
 def _exact(value: Any, kind: type) -> Any:
@@ -134,27 +118,6 @@ def versions() -> dict[str, str]:
     if revision := _git_revision():
         found["git"] = revision
     return found
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Write a JSON file, whole or not at all.
-
-    Raises:
-        TokenRLError: it cannot be written.
-    """
-    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, "utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise TokenRLError(
-            f'Cannot write "{path}" ({error.strerror}): free some space or '
-            "choose another place."
-        ) from error
 
 
 def _git_revision() -> str:

@@ -212,7 +212,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(copy):
 
 def test_only_the_newest_are_kept_and_leftovers_go(copy):
     copy.restore()
-    (copy.folder / ".write-killed").mkdir()
+    (copy.folder / ".unfinished-x").mkdir()
     copy.on_train_begin()
     copy.trainer.finished_steps = 12
     copy.on_train_end()

@@ -5,7 +5,9 @@ import csv
 import keras
 import pytest
 
+from tests.support import disk
 from tf_tokenrl.callbacks import CsvLog
+from tf_tokenrl.errors import TokenRLError
 
 
 def drive(path, steps, first_step=0, logs=lambda step: {"reward": step / 10}):
@@ -77,3 +79,14 @@ def test_resume_without_a_log_starts_one(path):
     drive(path, 5, first_step=3).on_train_end()
     assert steps(path) == [4, 5]
     assert [file.name for file in path.parent.iterdir()] == ["log.csv"]
+
+
+@pytest.mark.skipif(disk.resource is None, reason="needs file size limits")
+def test_a_full_disk_is_one_sentence_and_the_log_goes_on(path):
+    callbacks = drive(path, 3)
+    size = path.stat().st_size
+    with disk.full(size + 2), pytest.raises(TokenRLError, match="--resume"):
+        callbacks.on_train_batch_end(3, {"reward": 0.3})
+    del callbacks
+    drive(path, 5, first_step=3)
+    assert steps(path) == [1, 2, 3, 4, 5]

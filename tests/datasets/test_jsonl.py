@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_tokenrl.datasets.jsonl import digest, read_jsonl, write_jsonl
+from tf_tokenrl import files
+from tf_tokenrl.datasets.jsonl import digest, read_jsonl
 from tf_tokenrl.errors import TokenRLError
 
 ROWS = st.dictionaries(st.text(), st.text() | st.lists(st.text()))
@@ -14,7 +15,7 @@ ROWS = st.dictionaries(st.text(), st.text() | st.lists(st.text()))
 @given(st.lists(ROWS, min_size=1))
 def test_what_is_written_is_read(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("jsonl") / "rows.jsonl"
-    write_jsonl(path, rows)
+    files.write_json_lines(path, rows)
     assert read_jsonl(path) == rows
 
 

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from tf_tokenrl import tasks
+from tf_tokenrl import files, tasks
 from tf_tokenrl.datasets import prepared
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
@@ -51,7 +51,7 @@ def test_what_is_not_prepared_data_is_left_alone(tmp_path):
 def test_a_failure_changes_nothing(tmp_path):
     folder = tmp_path / "data"
     write(folder, {"seed": 1})
-    with pytest.raises(KeyError), prepared.replacing(folder) as new:
+    with pytest.raises(KeyError), files.replacing_folder(folder) as new:
         (new / "half").write_text("written")
         raise KeyError
     assert prepared.is_current(folder, {"seed": 1})

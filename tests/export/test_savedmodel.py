@@ -78,6 +78,6 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, error):
 
 def test_the_next_version_follows_the_highest(tmp_path):
     assert next_version(tmp_path / "none").name == "1"
-    for name in ("3", "10", "latest", ".export-x"):
+    for name in ("3", "10", "latest", ".unfinished-x"):
         (tmp_path / name).mkdir()
     assert next_version(tmp_path).name == "11"

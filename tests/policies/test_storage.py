@@ -107,5 +107,5 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_a_place_that_cannot_be_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(TokenRLError, match="Cannot save the policy"):
+    with pytest.raises(TokenRLError, match="Cannot write"):
         storage.save(tiny.shared_policy("gru"), tmp_path / "file" / "p.keras")

@@ -72,7 +72,7 @@ def test_run_without_a_step_is_refused(tmp_path, log):
     [
         ("log.csv", "step,reward\n1,high\n", "high"),
         ("results.json", "{", "not valid JSON"),
-        ("samples.json", "{}", "holds a dict where a list"),
+        ("samples.json", "{}", "not a JSON list"),
         ("samples.json", '[{"tokens": ["a"], "kl": [1, 2]}]', '2 "kl"'),
     ],
 )

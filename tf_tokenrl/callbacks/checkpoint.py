@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +12,16 @@ import keras
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from tf_tokenrl import files
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.runtime.strategies import is_chief
 
 _PREFIX = "step-"
 _STATE = "state.json"
-_UNFINISHED = ".write-"
+_REMEDY = (
+    "free some space; the last good checkpoint is untouched and `--resume` "
+    "continues from it"
+)
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -96,7 +99,7 @@ class Checkpoint(keras.callbacks.Callback):
             return
         if self._saved is None and not self.trainer.finished_steps:
             shutil.rmtree(self.folder, ignore_errors=True)
-        for unfinished in self.folder.glob(f"{_UNFINISHED}*"):
+        for unfinished in self.folder.glob(f"{files.UNFINISHED}*"):
             shutil.rmtree(unfinished, ignore_errors=True)
         self._save_once()
 
@@ -124,23 +127,12 @@ class Checkpoint(keras.callbacks.Callback):
         """
         step = self.trainer.finished_steps
         path = self._place(step)
-        temporary = None
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.folder)
-            self._tensors().write(os.path.join(temporary, "tensors"))
+        refused = (tf.errors.OpError,)
+        with files.replacing_folder(path, _REMEDY, refused) as new:
+            self._tensors().write(os.path.join(new, "tensors"))
+            # Not `write_json`: a best value may be infinite.
             state = json.dumps(self._state(), indent=2)
-            Path(temporary, _STATE).write_text(state, "utf-8")
-            os.replace(temporary, path)
-        except (OSError, tf.errors.OpError) as error:
-            raise TokenRLError(
-                f'Cannot write the checkpoint "{path}" ({error}): free some '
-                "space; the last good checkpoint is untouched and "
-                "`--resume` continues from it."
-            ) from error
-        finally:
-            if temporary:
-                shutil.rmtree(temporary, ignore_errors=True)
+            (new / _STATE).write_text(state, "utf-8")
         self._saved = step
         for old in _found(self.folder)[self.keep :]:
             shutil.rmtree(old, ignore_errors=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import keras
 
+from tf_tokenrl import files
+
 _STEP = "step"
 
 
@@ -17,7 +19,7 @@ class CsvLog(keras.callbacks.Callback):
     and drops those that were logged later but are in no checkpoint; so does
     a run that goes back by itself. A name
     that first turns up in a later step (a validation score) adds a column;
-    rows without it leave it empty. Every row is flushed.
+    rows without it leave it empty. Every row is written at once.
 
     Args:
         path: the file; missing folders are made. A run that starts at step 0
@@ -30,25 +32,17 @@ class CsvLog(keras.callbacks.Callback):
         self._last = 0
 
     def on_train_begin(self, logs=None):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        first_step = self.params.get("first_step", 0)
-        self._keep(first_step)
+        self._keep(self.params.get("first_step", 0))
 
     def on_train_batch_end(self, batch, logs=None):
         if batch < self._last:
-            self._file.close()
             self._keep(batch)
         self._last = batch + 1
         row = {_STEP: batch + 1, **(logs or {})}
         new = [name for name in row if name not in self._names]
         if new:
-            self._file.close()
             self._rewrite([*self._names, *new], _rows(self.path))
-        self._writer.writerow(row)
-        self._file.flush()
-
-    def on_train_end(self, logs=None):
-        self._file.close()
+        self._append(row)
 
     def _keep(self, steps: int):
         """Only the rows of the first `steps` steps."""
@@ -57,17 +51,24 @@ class CsvLog(keras.callbacks.Callback):
         rows = [row for row in rows if int(row[_STEP]) <= steps]
         self._rewrite(list(rows[0]) if rows else [_STEP], rows)
 
+    def _append(self, row: dict):
+        # Opened for each row: a file that stays open keeps what a full disk
+        # refused, and tries to write it once more when it is closed.
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self._names, restval="").writerow(row)
+        except OSError as error:
+            raise files.unwritable(self.path, error, files.RESUME) from error
+
     def _rewrite(self, names: list[str], rows: list[dict[str, str]]):
-        """Replaces the file in one go and stays open for appending."""
-        partial = self.path.with_name(self.path.name + ".partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        self._names = names
+        with (
+            files.replacing(self.path) as partial,
+            partial.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, names, restval="")
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(partial, self.path)
-        self._names = names
-        self._file = self.path.open("a", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, names, restval="")
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

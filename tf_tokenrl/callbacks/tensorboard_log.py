@@ -5,6 +5,8 @@ import os
 import keras
 import tensorflow as tf
 
+from tf_tokenrl import files
+
 
 class TensorBoardLog(keras.callbacks.Callback):
     """Writes every log as a scalar that TensorBoard draws over the steps.
@@ -28,7 +30,10 @@ class TensorBoardLog(keras.callbacks.Callback):
         with self._writer.as_default(step=batch + 1):
             for name, value in (logs or {}).items():
                 tf.summary.scalar(name, value)
-        self._writer.flush()
+        try:
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            raise files.unwritable(self.folder, error, files.RESUME) from error
 
     def on_train_end(self, logs=None):
         self._writer.close()

@@ -28,13 +28,6 @@ def read_jsonl(path: Path) -> list[dict]:
     return rows
 
 
-def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
-    """Write one object per line."""
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        for row in rows:
-            file.write(json.dumps(row) + "\n")
-
-
 def digest(paths: Iterable[Path]) -> str:
     """A hash of the content of files, in the order given.
 

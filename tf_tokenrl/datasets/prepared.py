@@ -1,12 +1,8 @@
 """A folder of prepared data: complete, or not there at all."""
 
-import contextlib
-import json
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-from tf_tokenrl.datasets.jsonl import write_jsonl
+from tf_tokenrl import files
 from tf_tokenrl.datasets.screening import FATES
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
@@ -27,50 +23,12 @@ def is_current(folder: Path, options: dict) -> bool:
     if not folder.exists():
         return False
     try:
-        return json.loads((folder / OPTIONS).read_text("utf-8")) == options
-    except (OSError, ValueError) as error:
+        return files.read_json(folder / OPTIONS) == options
+    except TokenRLError as error:
         raise TokenRLError(
             f'"{folder}" exists and is not a folder of prepared data; choose '
             "another output folder, or remove it."
         ) from error
-
-
-@contextlib.contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """An empty folder to write to, which becomes `folder` at the end.
-
-    When the block raises, what was in `folder` is still there.
-
-    Raises:
-        TokenRLError: it cannot be written.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix=f".{folder.name}-", dir=folder.parent
-        ) as place:
-            new, old = Path(place, "new"), Path(place, "old")
-            new.mkdir()
-            yield new
-            _swap(new, folder, old)
-    except OSError as error:
-        raise TokenRLError(
-            f'Cannot write "{folder}" ({error.strerror or error}); make room '
-            "or choose another output folder. What was there is unchanged."
-        ) from error
-
-
-def _swap(new: Path, folder: Path, old: Path) -> None:
-    """Put `new` in the place of `folder`, which becomes `old`."""
-    existed = folder.exists()
-    if existed:
-        folder.rename(old)
-    try:
-        new.rename(folder)
-    except BaseException:
-        if existed:
-            old.rename(folder)
-        raise
 
 
 def write_prepared(
@@ -85,13 +43,16 @@ def write_prepared(
     Raises:
         TokenRLError: it cannot be written; nothing has changed then.
     """
-    with replacing(folder) as new:
+    remedy = (
+        "make room or choose another output folder; what was there is unchanged"
+    )
+    with files.replacing_folder(folder, remedy) as new:
         for split, examples in splits.items():
-            write_jsonl(new / f"{split}.jsonl", map(_row, examples))
+            rows = map(_row, examples)
+            files.write_json_lines(new / f"{split}.jsonl", rows)
         (new / TOKENIZER).write_bytes(tokenizer)
-        for name, content in ((STATISTICS, statistics), (OPTIONS, options)):
-            text = json.dumps(content, indent=2) + "\n"
-            (new / name).write_text(text, "utf-8")
+        files.write_json(new / STATISTICS, statistics)
+        files.write_json(new / OPTIONS, options)
 
 
 def table(statistics: dict[str, dict[str, int]]) -> str:

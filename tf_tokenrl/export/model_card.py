@@ -1,10 +1,11 @@
 """What an exported model says of itself: `assets.extra/model_card.json`."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from tf_tokenrl import files
 
 FILE = "model_card.json"
 
@@ -25,8 +26,7 @@ def write(
         folder: `assets.extra` of the version.
     """
     card = describe(policy) | {"signatures": sorted(signatures), **known}
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    (folder / FILE).write_text(text, "utf-8")
+    files.write_json(folder / FILE, card)
 
 
 def describe(policy) -> dict[str, Any]:

@@ -7,9 +7,6 @@ entry per row, so that the server may batch requests:
 * `score`: log-prob and value of each token of a given answer.
 """
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tf_tokenrl import files
 from tf_tokenrl.decoding.sampling import Sampling
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.export import model_card, warm_up_records
@@ -165,22 +163,9 @@ def export(
             f'Version "{path}" exists and may be in use: export to the next '
             "number."
         )
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.mkdtemp(prefix=".export-", dir=path.parent)
-        os.chmod(temporary, 0o755)
-        made = served or type(policy).served
-        _write(policy, path.parent.name, Path(temporary), known or {}, made)
-        os.replace(temporary, path)
-    except (OSError, tf.errors.OpError) as error:
-        raise TokenRLError(
-            f'Cannot export to "{path}": {_reason(error)}; nothing was '
-            "changed there. Free some space or choose another place."
-        ) from error
-    finally:
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
+    made = served or type(policy).served
+    with files.replacing_folder(path, also=(tf.errors.OpError,)) as new:
+        _write(policy, path.parent.name, new, known or {}, made)
     return path
 
 
@@ -228,8 +213,3 @@ def _check_ops(file: Path) -> None:
 
 def _lengths(mask: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(mask, tf.int32), axis=-1)
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or getattr(error, "message", "")
-    return (text or str(error)).strip().split("\n")[0]

@@ -7,11 +7,11 @@ asks a server the same.
 """
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tf_tokenrl import files
 from tf_tokenrl.client import Client, Reply
 from tf_tokenrl.errors import TokenRLError
 
@@ -35,12 +35,8 @@ def beside(savedmodel: str | Path) -> Path:
 
 def write(path: str | Path, answers: Iterable[RecordedAnswer]) -> Path:
     """Write a record, whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.writing")
-    lines = [json.dumps(answer._asdict()) + "\n" for answer in answers]
-    temporary.write_text("".join(lines), "utf-8")
-    os.replace(temporary, path)
-    return path
+    rows = (answer._asdict() for answer in answers)
+    return files.write_json_lines(path, rows)
 
 
 def read(path: str | Path) -> list[RecordedAnswer]:

@@ -1,13 +1,12 @@
 """Policies on disk: one `.keras` file that holds weights and tokenizer."""
 
-import os
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
 
 import keras
 
+from tf_tokenrl import files
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.policies.base import Policy
 
@@ -27,20 +26,9 @@ def save(policy: Policy, path: str | Path) -> Path:
     Raises:
         TokenRLError: it cannot be written; an older file stays as it was.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            written = Path(folder, "policy.keras")
-            policy.save(written)
-            os.replace(written, path)
-    except OSError as error:
-        raise TokenRLError(
-            f'Cannot save the policy to "{path}" '
-            f"({error.strerror or error}): free some space or choose another "
-            "place."
-        ) from error
-    return path
+    with files.replacing(path) as written:
+        policy.save(written)
+    return Path(path)
 
 
 def load(path: str | Path) -> Policy:

@@ -1,6 +1,5 @@
 """From a run's folder to one self-contained page."""
 
-import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from tf_tokenrl import files
 from tf_tokenrl.report import heat_map, numbers, scores
 from tf_tokenrl.report.curves import curves
 from tf_tokenrl.report.read import Run, read_run
@@ -31,16 +31,12 @@ def write_report(run: Path, out: Path | None = None) -> Path:
         The file written. An older one is replaced only by a whole new one.
 
     Raises:
-        TokenRLError: there is no log, or a file of the run is damaged.
+        TokenRLError: there is no log, a file of the run is damaged, or the
+            report cannot be written.
     """
     out = run if out is None else out
     path = out / "report.html" if out.is_dir() or out == run else out
-    page = render(read_run(run))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, path)
-    return path
+    return files.write_text(path, render(read_run(run)))
 
 
 def render(run: Run) -> str:

@@ -1,6 +1,5 @@
 """Several runs compared by several objectives at once."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
+from tf_tokenrl import files
 from tf_tokenrl.errors import TokenRLError, unknown
 from tf_tokenrl.report.numbers import plain
 from tf_tokenrl.report.read import Run, read_run
@@ -111,11 +111,7 @@ def draw(points: Sequence[Point], path: Path) -> Path:
         )
     figure.update_xaxes(title=_escaped(names[0]))
     figure.update_yaxes(title=_escaped(names[1]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    figure.write_html(partial, include_plotlyjs=True)
-    os.replace(partial, path)
-    return path
+    return files.write_text(path, figure.to_html(include_plotlyjs=True))
 
 
 def _value(run: Run, path: Path, name: str) -> float:
@@ -123,7 +119,7 @@ def _value(run: Run, path: Path, name: str) -> float:
     metrics = {
         key: float(value["mean"])
         for key, value in results.items()
-        if isinstance(value, Mapping) and "mean" in value
+        if isinstance(value, Mapping) and value.get("mean") is not None
     }
     if name in metrics:
         return metrics[name]

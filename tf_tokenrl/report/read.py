@@ -1,12 +1,12 @@
 """What a run left in its folder."""
 
 import csv
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tf_tokenrl import files
 from tf_tokenrl.errors import TokenRLError
 
 
@@ -76,18 +76,4 @@ def _curve(name: str, rows: list[dict[str, str]]) -> Curve:
 
 
 def _json(path: Path, default: Any) -> Any:
-    if not path.exists():
-        return default
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise TokenRLError(
-            f'"{path}" is not valid JSON ({error}); write it again, or delete '
-            "it and the report goes without."
-        ) from error
-    if not isinstance(content, type(default)):
-        raise TokenRLError(
-            f'"{path}" holds a {type(content).__name__} where a '
-            f"{type(default).__name__} belongs; write it again or delete it."
-        )
-    return content
+    return files.read_json(path, type(default)) if path.exists() else default
