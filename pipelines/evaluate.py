@@ -45,7 +45,7 @@ def main(options: EvaluateOptions) -> dict[str, dict]:
     found = evaluation.measure(answers, metrics)
     for name, estimate in found.items():
         mean, low, high = estimate
-        print(f"{name:10} {mean:8.4f}  [{low:.4f}, {high:.4f}]")
+        print(f"{name:12} {mean:8.4f}  [{low:.4f}, {high:.4f}]")
     results: dict[str, dict] = {n: v._asdict() for n, v in found.items()}
     for name, scores in _label_scores(task, answers).items():
         low, high = scores.micro_f1[1:]

@@ -102,3 +102,9 @@ def test_an_emptied_split_says_what_emptied_it():
 def test_counts_are_told_in_the_order_of_the_steps():
     counts = Counter({screening.TRUNCATED: 1, screening.ROWS_IN: 2, "x": 0})
     assert list(screening.in_order(counts)) == ["rows in", "prompts cut"]
+
+
+def test_characters_are_words_where_there_are_no_spaces():
+    rows = [Example("p", ("猫坐在",)), Example("q", ("猫",))]
+    found = screening.screen(rows, set(), min_answer_words=3)
+    assert found.examples == rows[:1]

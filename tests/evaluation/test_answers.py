@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.support import tiny
-from tf_tokenrl import evaluation
+from tf_tokenrl import evaluation, rewards
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.rewards import Reward
@@ -99,3 +99,22 @@ def test_the_interval_is_repeatable_and_ordered():
 @pytest.mark.parametrize("values", [[0.5], [0.5, 0.5, 0.5]])
 def test_values_that_do_not_vary_have_no_interval(values):
     assert evaluation.estimate(np.array(values)) == (0.5, 0.5, 0.5)
+
+
+def test_corpus_scores_stand_beside_means(policy):
+    """Two policies' answers by hand: corpus BLEU pools, the mean does not."""
+    answers = evaluation.answer(policy, EXAMPLES[:2])
+    texts = ["the cat sat on the mat", "he is here"]
+    gold = ["the cat sat on a mat", "he was here"]
+    pairs = zip(answers.examples, gold, strict=True)
+    answers = answers._replace(
+        examples=[e._replace(references=(g,)) for e, g in pairs],
+        responses=[
+            r._replace(text=t)
+            for r, t in zip(answers.responses, texts, strict=True)
+        ],
+    )
+    metrics = {"bleu": rewards.parse("bleu(dense=False)")}
+    found = evaluation.measure(answers, metrics)
+    assert found["bleu"].mean == pytest.approx(0.44198, abs=1e-5)
+    assert found["bleu_corpus"].mean == pytest.approx(0.45915, abs=1e-5)

@@ -11,7 +11,8 @@ def test_each_metric_with_its_interval(data, policy_file, tmp_path, capsys):
         policy_file, data, limit=10, out=tmp_path / "new" / "figures.json"
     )
     results = main(options)
-    assert set(results) == {"rouge_l", "rouge_1", "rouge_2", "bleu"}
+    names = {"rouge_l", "rouge_1", "rouge_2", "bleu", "bleu_corpus"}
+    assert set(results) == names
     for figures in results.values():
         assert 0 <= figures["low"] <= figures["mean"] <= figures["high"] <= 1
     assert json.loads(options.out.read_text()) == results

@@ -27,3 +27,8 @@ def test_different_among_all(make_response, ngram, answer, expected):
 def test_ngram_must_be_a_whole_number(ngram):
     with pytest.raises(TokenRLError, match="ngram"):
         rewards.get("distinct", ngram=ngram)
+
+
+def test_characters_are_words_where_there_are_no_spaces(make_response):
+    score = rewards.get("distinct", ngram=1).score
+    assert score(Example("x"), make_response(["猫猫坐坐"])) == 0.5

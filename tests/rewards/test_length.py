@@ -25,3 +25,8 @@ def test_without_a_target_every_token_counts(make_response):
 def test_a_target_must_be_positive(target):
     with pytest.raises(TokenRLError):
         rewards.get("length", target=target)
+
+
+def test_characters_are_words_where_there_are_no_spaces(make_response):
+    reward = rewards.get("length", target=4)
+    assert reward.score(Example("x"), make_response(["猫坐在上"])) == 0

@@ -37,3 +37,12 @@ def test_the_best_reference_counts(make_response):
     )
     assert reward.score(Example("x"), answer) == 0.0
     assert reward.score(Example("x", ("",)), answer) == 0.0
+
+
+@pytest.mark.parametrize("text", ["猫坐在窗台上", "Кошка сидит"])
+def test_every_script_has_words(make_response, text):
+    score = rewards.get("meteor").score
+    right = score(Example("x", (text,)), make_response([text]))
+    part = score(Example("x", (text,)), make_response([text[:5]]))
+    assert right > 0.9
+    assert 0 < part < right or " " in text

@@ -9,6 +9,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from tf_tokenrl import rewards
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response
+from tf_tokenrl.text.words import words
 
 PIECES = [
     "Return",
@@ -17,7 +18,7 @@ PIECES = [
     " sum",
     " returning",
     "-",
-    "é",
+    "_x",
     " the",
     " ",
     "",
@@ -104,3 +105,48 @@ def test_wrong_options_are_named():
         rewards.get("rouge", variant="sum")
     with pytest.raises(TokenRLError, match="statistic 'mean'"):
         rewards.get("rouge", statistic="mean")
+
+
+TEXTS = {
+    "Russian": "Кошка сидит на окне",
+    "Hindi": "बिल्ली खिड़की पर बैठी है",
+    "Greek": "Η γάτα κάθεται",
+    "Arabic": "القط يجلس على النافذة",
+    "Hebrew": "הֶחָתוּל יוֹשֵׁב",
+    "Chinese": "猫坐在窗台上",
+    "Thai": "แมวนั่งที่หน้าต่าง",
+    "Korean": "고양이가 창가에 앉아 있다",
+    "Vietnamese": "Con mèo ngồi bên cửa sổ",
+}
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("variant", ["1", "2", "l"])
+def test_a_perfect_answer_has_one_in_every_script(language, variant):
+    text = TEXTS[language]
+    reward = rewards.get("rouge", variant=variant)
+    assert sum(
+        reward.score(Example("x", (text,)), respond(list(text)))
+    ) == pytest.approx(1)
+
+
+class _Words:
+    @staticmethod
+    def tokenize(text):
+        return words(text)
+
+
+@given(
+    st.sampled_from(sorted(TEXTS)), st.randoms(), st.sampled_from(["1", "2"])
+)
+def test_other_scripts_score_as_rouge_score_does_with_these_words(
+    language, random, variant
+):
+    """The package takes a tokenizer: its counting is the oracle."""
+    text = TEXTS[language]
+    answer = "".join(random.sample(text, len(text)))
+    scorer = RougeScorer([f"rouge{variant}"], tokenizer=_Words)
+    expected = scorer.score(text, answer)[f"rouge{variant}"].fmeasure
+    reward = rewards.get("rouge", variant=variant, dense=False)
+    score = reward.score(Example("x", (text,)), respond([answer]))
+    assert score == pytest.approx(expected)

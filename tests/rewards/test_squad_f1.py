@@ -24,3 +24,9 @@ def test_shared_words(make_response, answer, references, expected):
     example = Example("x", tuple(references))
     score = rewards.get("squad_f1").score(example, make_response([answer]))
     assert score == pytest.approx(expected)
+
+
+def test_characters_are_words_where_there_are_no_spaces(make_response):
+    score = rewards.get("squad_f1").score
+    found = score(Example("x", ("北京市",)), make_response(["北京"]))
+    assert found == pytest.approx(2 * 2 / (2 + 3))

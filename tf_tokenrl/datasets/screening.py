@@ -9,6 +9,7 @@ from tf_tokenrl.datasets.cleaning import truncate
 from tf_tokenrl.datasets.splits import normal_form
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
+from tf_tokenrl.text.words import pieces
 
 ROWS_IN, ROWS_OUT = "rows in", "rows out"
 EMPTY = "dropped: empty"
@@ -69,7 +70,8 @@ def screen(
         examples: the rows of one split.
         earlier: normal forms of the prompts of earlier splits; those of the
             rows that stay are added.
-        min_answer_words: fewest words of the preferred reference.
+        min_answer_words: fewest words of the preferred reference; a
+            character is a word where a script has no spaces.
         deduplicate: drop rows whose prompt and answer repeat a row's.
     """
     kept: list[Example] = []
@@ -80,7 +82,7 @@ def screen(
         pair = (prompt, normal_form(example.reference))
         if not example.prompt or not example.reference:
             counts[EMPTY] += 1
-        elif len(example.reference.split()) < min_answer_words:
+        elif len(pieces(example.reference)) < min_answer_words:
             counts[SHORT] += 1
         elif prompt in earlier:
             counts[LEAKED] += 1

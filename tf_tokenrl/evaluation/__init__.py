@@ -2,13 +2,14 @@
 
 from tf_tokenrl.evaluation.answers import (
     Answers,
-    Estimate,
     answer,
     estimate,
     evaluate,
+    figures,
     measure,
     per_example,
 )
+from tf_tokenrl.evaluation.intervals import Estimate
 
 __all__ = [
     "Answers",
@@ -16,6 +17,7 @@ __all__ = [
     "answer",
     "estimate",
     "evaluate",
+    "figures",
     "measure",
     "per_example",
 ]

@@ -5,23 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from scipy import stats
 
 from tf_tokenrl.decoding.sampling import Sampling, row_seeds
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.evaluation import intervals
+from tf_tokenrl.evaluation.intervals import Estimate, Measured
 from tf_tokenrl.flow import Example, Response, Rollout
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.rewards import Reward
-
-_RESAMPLES = 2000
-
-
-class Estimate(NamedTuple):
-    """A mean with its 95% interval, percentile bootstrap over examples."""
-
-    mean: float
-    low: float
-    high: float
+from tf_tokenrl.rewards.shared.pooled import Pooled
 
 
 class Answers(NamedTuple):
@@ -71,11 +63,31 @@ def answer(
 def measure(
     answers: Answers, metrics: Mapping[str, Reward], seed: int = 0
 ) -> dict[str, Estimate]:
-    """Each metric's mean over the examples, with its interval."""
+    """Each metric over the examples, with its interval.
+
+    A metric that pools counts over answers (corpus BLEU) stands beside its
+    mean as NAME_corpus, or in its place, see `Pooled.headline`.
+    """
     return {
-        name: estimate(per_example(answers, metric), seed)
-        for name, metric in metrics.items()
+        name: intervals.estimate(measured, seed=seed)
+        for name, measured in figures(answers, metrics).items()
     }
+
+
+def figures(
+    answers: Answers, metrics: Mapping[str, Reward]
+) -> dict[str, Measured]:
+    """What `measure` estimates, before its intervals, by name."""
+    found = {}
+    for name, metric in metrics.items():
+        if not (isinstance(metric, Pooled) and metric.headline):
+            found[name] = intervals.of_means(per_example(answers, metric))
+        if isinstance(metric, Pooled):
+            pairs = zip(answers.examples, answers.responses, strict=True)
+            rows = np.array([metric.counts(*pair) for pair in pairs], float)
+            title = name if metric.headline else f"{name}_corpus"
+            found[title] = Measured(rows, metric.pooled)
+    return found
 
 
 def per_example(answers: Answers, metric: Reward) -> np.ndarray:
@@ -94,23 +106,8 @@ def evaluate(
 
 
 def estimate(values: np.ndarray, seed: int = 0) -> Estimate:
-    """The mean of `values` `[N]` and its 95% interval.
-
-    Source: Efron and Tibshirani (1993), "An Introduction to the Bootstrap",
-    chapter 13.
-    """
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return Estimate(mean, mean, mean)
-    interval = stats.bootstrap(
-        (np.asarray(values, np.float64),),
-        np.mean,
-        n_resamples=_RESAMPLES,
-        batch=100,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Estimate(mean, float(interval.low), float(interval.high))
+    """The mean of `values` `[N]` and its 95% interval."""
+    return intervals.estimate(intervals.of_means(values), seed=seed)
 
 
 def _act_function(policy: Policy):

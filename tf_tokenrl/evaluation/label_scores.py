@@ -5,12 +5,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from tf_tokenrl.evaluation.answers import Answers, Estimate
+from tf_tokenrl.evaluation import intervals
+from tf_tokenrl.evaluation.answers import Answers
+from tf_tokenrl.evaluation.intervals import Estimate
 from tf_tokenrl.rewards.entity_f1 import entities
 
-_RESAMPLES = 2000
 Item = tuple[str, Hashable]  # a label, and where it stands
 
 
@@ -154,20 +154,9 @@ def _mean(labels: Mapping[str, Score]) -> Score:
 def _interval(totals: np.ndarray, seed: int = 0) -> Estimate:
     """Micro F1 of totals `[3, N]`, percentile bootstrap over N examples."""
 
-    def f1(right, found, wanted, axis=-1):
-        both = found.sum(axis) + wanted.sum(axis)
-        return 2 * right.sum(axis) / np.maximum(both, 1)
+    def f1(sums: np.ndarray) -> np.ndarray:
+        right, found, wanted = sums.T
+        return 2 * right / np.maximum(found + wanted, 1)
 
-    value = float(f1(*totals))
-    if totals.shape[1] < 2:
-        return Estimate(value, value, value)
-    interval = stats.bootstrap(
-        tuple(totals),
-        f1,
-        paired=True,
-        n_resamples=_RESAMPLES,
-        batch=100,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Estimate(value, float(interval.low), float(interval.high))
+    measured = intervals.Measured(totals.T.astype(np.float64), f1)
+    return intervals.estimate(measured, seed=seed)

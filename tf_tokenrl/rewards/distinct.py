@@ -3,6 +3,7 @@
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
+from tf_tokenrl.text.words import pieces
 
 
 class Distinct(Reward):
@@ -13,7 +14,8 @@ class Distinct(Reward):
     on the last token; 0 for an answer of fewer than n words.
 
     Attributes:
-        ngram: n, in words between white space, letter case aside.
+        ngram: n, in words between white space, letter case aside; in scripts
+            without spaces each character is a word.
 
     Source: Li et al. (2016), "A Diversity-Promoting Objective Function for
     Neural Conversation Models", section 4.4.
@@ -34,7 +36,7 @@ class Distinct(Reward):
 
     def score(self, example: Example, response: Response) -> float:
         """See `Reward.score`."""
-        words = response.text.lower().split()
+        words = pieces(response.text.lower())
         ends = range(self.ngram, len(words) + 1)
         grams = [tuple(words[end - self.ngram : end]) for end in ends]
         return len(set(grams)) / len(grams) if grams else 0.0

@@ -7,6 +7,7 @@ from tf_tokenrl.errors import TokenRLError, unknown
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
 from tf_tokenrl.rewards.shared.placement import Span, on_spans
+from tf_tokenrl.text.words import pieces
 
 DIALECTS = ("american", "australian", "british", "canadian", "indian")
 
@@ -54,7 +55,7 @@ class Grammar(Reward):
         Raises:
             TokenRLError: the checker is not there, or does not answer.
         """
-        words = len(response.text.split())
+        words = len(pieces(response.text))
         check = _CHECKERS[self.checker](self.dialect, self.server)
         errors = check(response.text) if words else []
         amount = 1.0 / words if self.rate and words else 1.0

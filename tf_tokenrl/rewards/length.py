@@ -3,6 +3,7 @@
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
+from tf_tokenrl.text.words import pieces
 
 
 class Length(Reward):
@@ -14,7 +15,8 @@ class Length(Reward):
     each token, the stop token included.
 
     Attributes:
-        target: wanted number of words between white space, or None.
+        target: wanted number of words between white space, or None; in
+            scripts without spaces each character is a word.
     """
 
     def __init__(self, target: float | None = None):
@@ -28,5 +30,5 @@ class Length(Reward):
         """See `Reward.score`."""
         if self.target is None:
             return [1.0] * len(response.token_ids)
-        words = len(response.text.split())
+        words = len(pieces(response.text))
         return -abs(words - self.target) / self.target

@@ -5,6 +5,7 @@ from nltk.translate.meteor_score import meteor_score
 
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
+from tf_tokenrl.text.words import pieces
 
 
 class Meteor(Reward):
@@ -16,7 +17,8 @@ class Meteor(Reward):
     with precision P and recall R of matched words: equal words first, then
     words of equal stem (Porter's), letter case aside. Chunks are runs of
     matches that stand together in both texts. Words stand between white
-    space. The whole goes to the last token; `dense(meteor)` divides it.
+    space; in scripts without spaces each character is a word. The whole goes
+    to the last token; `dense(meteor)` divides it.
 
     Source: Banerjee and Lavie (2005), "METEOR: An Automatic Metric for MT
     Evaluation with Improved Correlation with Human Judgments", as computed by
@@ -29,8 +31,8 @@ class Meteor(Reward):
 
     def score(self, example: Example, response: Response) -> float:
         """See `Reward.score`."""
-        references = [reference.split() for reference in example.references]
-        answer = response.text.split()
+        references = [pieces(reference) for reference in example.references]
+        answer = pieces(response.text)
         if not references:
             return 0.0
         return meteor_score(

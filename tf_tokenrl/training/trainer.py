@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tf_tokenrl import evaluation
 from tf_tokenrl.algorithms import Algorithm
+from tf_tokenrl.evaluation import blindness
 from tf_tokenrl.flow import Batch, Context, Example, Rollout
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.rewards import Reward
@@ -172,6 +173,8 @@ class Trainer:
                 `on_train_end` called. A second one does not wait.
         """
         preflight.check_batch(self, examples, batch_size)
+        if not self.finished_steps:
+            blindness.warn(self.reward, examples)
         driven = keras.callbacks.CallbackList(
             list(callbacks),
             model=self.policy,
