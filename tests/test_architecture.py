@@ -11,7 +11,7 @@ from tests.support import architecture as house
 LAYERS = [
     {"errors", "files", "flow", "catalog", "runs", "schedules", "runtime"},
     {"ops"},
-    {"text", "datasets"},
+    {"text", "datasets", "feedback"},
     {"backbones", "importers"},
     {"decoding"},
     {"export"},
