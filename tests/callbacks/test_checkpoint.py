@@ -15,6 +15,7 @@ from tests.support import disk, tiny, toy
 from tf_tokenrl import algorithms
 from tf_tokenrl.callbacks.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.policies import storage
 
 CLOCK = ("seconds", "tokens_per_second")
 
@@ -169,13 +170,35 @@ def test_a_run_with_other_options_is_refused(copy, monkeypatch, name, value):
         np.testing.assert_array_equal(a, b)
 
 
-def test_another_reference_is_refused(copy, monkeypatch):
+def test_another_reference_is_refused(copy):
     other = tiny.policy("gpt2", seed=1).frozen_copy()
-    monkeypatch.setattr(copy.trainer, "reference", other)
+    _, checkpoint, _ = toy.checkpointed(copy.folder.parent, reference=other)
     with pytest.raises(TokenRLError, match="other options.*reference was"):
-        Checkpoint(
-            copy.trainer, copy.folder, remembered=copy.remembered
-        ).restore()
+        checkpoint.restore()
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch_size", "what"),
+    [(toy.EXAMPLES[1:], 8, "data was"), (toy.EXAMPLES, 4, "batch_size was 8")],
+)
+def test_other_data_and_another_batch_size_are_refused(
+    copy, monkeypatch, examples, batch_size, what
+):
+    monkeypatch.setattr(copy.trainer, "fitted", copy.trainer.fitted)
+    assert copy.restore() == 10
+    with pytest.raises(TokenRLError, match=what):
+        copy.trainer.fit(examples, 12, batch_size, callbacks=[copy])
+
+
+def test_a_checkpoint_is_a_policy(run, copy):
+    found = storage.load(copy.folder / "step-00000010")
+    assert not vars(found).get("optimizer")
+    asked = [example.prompt for example in toy.EXAMPLES]
+    rollout = tiny.sample(run[1].policy, asked)
+    np.testing.assert_array_equal(
+        found.score(rollout).log_probs, run[1].policy.score(rollout).log_probs
+    )
+    assert found.decode(rollout) == run[1].policy.decode(rollout)
 
 
 def test_another_policy_is_refused_and_not_called_damage(copy, capsys):

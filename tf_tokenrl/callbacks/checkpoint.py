@@ -4,8 +4,7 @@ import json
 import os
 import shutil
 import sys
-import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import keras
@@ -14,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from tf_tokenrl import files
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.policies import storage
 from tf_tokenrl.runtime.strategies import is_chief
 
 _PREFIX = "step-"
@@ -72,8 +72,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.remembered = list(remembered)
         self.overwrite = overwrite
         self.writes = is_chief(trainer.strategy)
-        self._reference = _digest(trainer.reference)
         self._saved: int | None = None
+        self._began: dict = {}
         self._back: tuple[int, float] | None = None
 
     def check_free(self) -> None:
@@ -95,6 +95,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """A fresh run removes what an earlier one left, if it may."""
         self.check_free()
+        self._check_same(self._began, f'"{self.folder}"')
         if not self.writes:
             return
         if self._saved is None and not self.trainer.finished_steps:
@@ -129,7 +130,8 @@ class Checkpoint(keras.callbacks.Callback):
         path = self._place(step)
         refused = (tf.errors.OpError,)
         with files.replacing_folder(path, _REMEDY, refused) as new:
-            self._tensors().write(os.path.join(new, "tensors"))
+            self._tensors().write(os.path.join(new, storage.TENSORS))
+            storage.write_shape(self.trainer.policy, new)
             # Not `write_json`: a best value may be infinite.
             state = json.dumps(self._state(), indent=2)
             (new / _STATE).write_text(state, "utf-8")
@@ -180,8 +182,8 @@ class Checkpoint(keras.callbacks.Callback):
         for path in found:
             try:
                 state = json.loads(Path(path, _STATE).read_text("utf-8"))
-                if state["run"] == self._run():
-                    tensors = os.path.join(path, "tensors")
+                if not self._changed(state["run"], self.trainer.fitted):
+                    tensors = os.path.join(path, storage.TENSORS)
                     self._tensors().read(tensors).assert_consumed()
             except _UNREADABLE:
                 print(
@@ -198,29 +200,16 @@ class Checkpoint(keras.callbacks.Callback):
         return 0
 
     def _take_up(self, path: Path, state: dict) -> int:
-        before, now = state["run"], self._run()
-        other = [
-            f"{name} was {before.get(name)}, now {now.get(name)}"
-            for name in before | now
-            if before.get(name) != now.get(name)
-        ]
-        if other:
-            raise TokenRLError(
-                f'"{path}" belongs to a run with other options '
-                f"({'; '.join(other)}): use the same, or begin a run of its "
-                "own with another --out."
-            )
+        before = state["run"]
+        # The data of a run that goes on is known when it does.
+        self._check_same(before, f'"{path}"', self.trainer.fitted)
         for callback, saved in zip(
             self.remembered, state["callbacks"], strict=True
         ):
             callback.set_state(saved)
-        self.trainer.learning_rate.restore(state["learning_rate_factor"])
-        self.trainer.memory = state["memory"]
-        self.trainer.reward.begin(max(state["finished_steps"] - 1, 0))
-        self.trainer.reward.restore(state["reward"])
-        if self.trainer.kl_loss is not None:
-            self.trainer.kl_loss.restore(state["kl_loss"])
-        self.trainer.finished_steps = self._saved = state["finished_steps"]
+        self.trainer.restore(state)
+        self._saved = self.trainer.finished_steps
+        self._began = before
         return self.trainer.finished_steps
 
     def _place(self, step: int) -> Path:
@@ -236,37 +225,36 @@ class Checkpoint(keras.callbacks.Callback):
         return tf.train.Checkpoint(**self.trainer.tracked())
 
     def _state(self) -> dict:
-        kl_loss = self.trainer.kl_loss
-        return {
-            "finished_steps": self.trainer.finished_steps,
-            "learning_rate_factor": self.trainer.learning_rate.factor,
+        return self.trainer.state() | {
             "run": self._run(),
-            "memory": self.trainer.memory,
-            "reward": self.trainer.reward.state(),
-            "kl_loss": kl_loss.state() if kl_loss else {},
             "callbacks": [c.get_state() for c in self.remembered],
         }
 
     def _run(self) -> dict:
         """What must not change between the parts of one run."""
-        return {
-            "seed": self.trainer.seed,
-            "algorithm": repr(self.trainer.algorithm),
-            "exploration": repr(self.trainer.exploration),
-            "reward": repr(self.trainer.reward),
-            "kl_loss": repr(self.trainer.kl_loss),
-            "reference": self._reference,
-            "parameters": self.trainer.policy.count_params(),
-            "callbacks": [type(c).__name__ for c in self.remembered],
-        }
+        names = [type(c).__name__ for c in self.remembered]
+        return self.trainer.identity() | {"callbacks": names}
 
+    def _changed(self, before: dict, aside: Collection[str] = ()) -> list[str]:
+        """What is another than before, a few names aside."""
+        now = json.loads(json.dumps(self._run()))
+        return [
+            f"{name} was {before[name]}, now {now[name]}"
+            for name in now
+            if name in before
+            and name not in aside
+            and before[name] != now[name]
+        ]
 
-def _digest(policy) -> str:
-    """A fingerprint of a policy's weights, "" where there is none."""
-    digest = 0
-    for weight in policy.get_weights() if policy else ():
-        digest = zlib.crc32(weight.tobytes(), digest)
-    return f"{digest:08x}" if policy else ""
+    def _check_same(
+        self, before: dict, whose: str, aside: Collection[str] = ()
+    ) -> None:
+        if changed := self._changed(before, aside):
+            raise TokenRLError(
+                f"{whose} belongs to a run with other options "
+                f"({'; '.join(changed)}): use the same, or begin a run of its "
+                "own with another --out."
+            )
 
 
 def _found(folder: Path) -> list[Path]:

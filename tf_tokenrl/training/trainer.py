@@ -8,6 +8,7 @@ history = trainer.fit(task.examples("train"), steps=200, batch_size=64)
 import functools
 import time
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,12 +19,17 @@ from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.evaluation import blindness
 from tf_tokenrl.flow import Batch, Context, Example, Rollout
 from tf_tokenrl.policies.base import Policy
+from tf_tokenrl.policies.storage import digest
 from tf_tokenrl.rewards import Reward
-from tf_tokenrl.runtime.strategies import lost_workers
 from tf_tokenrl.runtime.tracing import Graph, check_stages
 from tf_tokenrl.schedules import Measurement
-from tf_tokenrl.training import data_order, first_batch, preflight
-from tf_tokenrl.training.interrupt import deferred_interrupt
+from tf_tokenrl.training import (
+    data_order,
+    first_batch,
+    loop,
+    preflight,
+    step_logs,
+)
 from tf_tokenrl.training.rollouts import imitation
 from tf_tokenrl.training.rollouts.exploration import SAMPLING, Exploration
 from tf_tokenrl.training.rollouts.imitation import Lesson
@@ -113,6 +119,14 @@ class Trainer:
             self.learning_rate = LearningRate(optimizer)
             optimizer.build(policy.trainable_variables)
         self._targets = Graph(algorithm.targets)
+        self._identity = {
+            "reference": digest(reference),
+            "learning_rate": self.learning_rate.described,
+            "gradient_clip": gradient_clip,
+            "max_new_tokens": policy.max_new_tokens,
+            "temperature": policy.temperature,
+        }
+        self.fitted: dict[str, Any] = {}
         self._build(gradient_clip)
 
     def _build(self, gradient_clip: float) -> None:
@@ -159,41 +173,27 @@ class Trainer:
                 each epoch.
             steps: total number of steps.
             batch_size: answers per step, over all replicas.
-            callbacks: `on_train_batch_end(step, logs)` is called after each
-                step; `policy.stop_training = True` ends the loop.
-
-        Returns:
-            The logs of the steps taken.
+            callbacks: see `loop.run`, also for what is returned and raised.
 
         Raises:
             TokenRLError: no examples, a prompt that is too long, a batch
-                size that cannot be split, a self-check that failed, or a
-                worker that was lost.
-            KeyboardInterrupt: Ctrl-C; the step it fell into was finished and
-                `on_train_end` called. A second one does not wait.
+                size that cannot be split, or a self-check that failed.
         """
         preflight.check_batch(self, examples, batch_size)
-        if not self.finished_steps:
+        self.fitted = {"data": loop.digest(examples), "batch_size": batch_size}
+        fresh = not self.finished_steps
+        if fresh:
             blindness.warn(self.reward, examples)
-        driven = keras.callbacks.CallbackList(
-            list(callbacks),
-            model=self.policy,
-            steps=steps,
-            first_step=self.finished_steps,
+        prompts = batch_size // self.algorithm.samples_per_prompt
+        history = loop.run(
+            self,
+            lambda step: self.step(self._rows(examples, batch_size), step),
+            steps,
+            max(len(examples) // prompts, 1),
+            callbacks,
         )
-        history = []
-        self.policy.stop_training = False
-        with lost_workers(self.strategy), deferred_interrupt(self._stop):
-            driven.on_train_begin()
-            while self.finished_steps < steps and not self.policy.stop_training:
-                step = self.finished_steps
-                driven.on_train_batch_begin(step)
-                logs = self.step(self._rows(examples, batch_size), step)
-                self.finished_steps = step + 1
-                driven.on_train_batch_end(step, logs)
-                history.append(logs)
-            driven.on_train_end()
-        preflight.check_learned(history)
+        if fresh:
+            preflight.check_learned(history)
         return history
 
     def step(self, examples: Sequence[Example], step: int) -> dict[str, float]:
@@ -268,6 +268,42 @@ class Trainer:
             "optimizer": [v.value for v in self.optimizer.variables],
         }
 
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds besides: plain JSON."""
+        kept = {} if self.kl_loss is None else self.kl_loss.state()
+        return {
+            "finished_steps": self.finished_steps,
+            "learning_rate_factor": self.learning_rate.factor,
+            "memory": self.memory,
+            "reward": self.reward.state(),
+            "kl_loss": kept,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` gave, after what is `tracked`."""
+        self.finished_steps = state["finished_steps"]
+        self.learning_rate.restore(state["learning_rate_factor"])
+        self.memory = state["memory"]
+        self.reward.begin(max(self.finished_steps - 1, 0))
+        self.reward.restore(state["reward"])
+        if self.kl_loss is not None:
+            self.kl_loss.restore(state["kl_loss"])
+
+    def identity(self) -> dict[str, Any]:
+        """What must not change between the parts of one run.
+
+        Data and batch size are known when `fit` has begun.
+        """
+        return self._identity | {
+            "seed": self.seed,
+            "algorithm": repr(self.algorithm),
+            "exploration": repr(self.exploration),
+            "reward": repr(self.reward),
+            "kl_loss": repr(self.kl_loss),
+            "parameters": self.policy.count_params(),
+            **self.fitted,
+        }
+
     def evaluate(self, examples, metrics, batch_size: int = 64) -> dict:
         """Means and 95% intervals of greedy answers, see `evaluation`."""
         return evaluation.evaluate(self.policy, examples, metrics, batch_size)
@@ -335,9 +371,6 @@ class Trainer:
                 # Neighbours that answer one prompt share its reading.
                 yield np.sort(order[start : start + size])
 
-    def _stop(self) -> None:
-        self.policy.stop_training = True
-
     def _rows(self, examples, batch_size: int) -> list[Example]:
         """The examples of the next step, each `samples_per_prompt` times."""
         copies = self.algorithm.samples_per_prompt
@@ -349,23 +382,13 @@ class Trainer:
         return [row for row in rows for _ in range(copies)]
 
     def _logs(self, batch, terms, metrics, seconds) -> dict[str, float]:
-        rollout, rows = batch.rollout, len(batch.rewards)
-        tokens = rollout.mask.sum()
-        logs = {"reward": float(batch.rewards.sum() / rows)}
-        if rollout.reference_log_probs is not None:
-            logs["kl"] = float(_kl(rollout).sum() / rows)
-        logs["length"] = float(tokens / rows)
-        if stop_ids := self.policy.stop_ids:
-            logs["stopped"] = float(_stopped(rollout, stop_ids).mean())
+        logs = step_logs.of_rollout(batch, self.policy.stop_ids)
         logs |= metrics
         logs |= {k: float(v) for k, v in (batch.settings or {}).items()}
         rate = tf.convert_to_tensor(self.optimizer.learning_rate)
         logs["learning_rate"] = float(rate)
-        logs["seconds"] = seconds
-        logs["tokens_per_second"] = float(tokens / seconds)
-        for name, values in terms.items():
-            logs[f"rewards/{name}"] = float(values.sum() / rows)
-        return logs | self.reward.report()
+        logs |= step_logs.of_clock(batch.rollout.mask.sum(), seconds)
+        return logs | step_logs.of_terms(terms) | self.reward.report()
 
     def _observe(self, step: int, answers: int, logs: dict[str, float]):
         """Tell reward and KL loss what was measured, but for the clock."""
@@ -374,12 +397,3 @@ class Trainer:
         self.reward.observe(measured)
         if self.kl_loss is not None:
             self.kl_loss.observe(measured._replace(mean=logs["kl"]))
-
-
-def _kl(rollout: Rollout) -> np.ndarray:
-    gap = rollout.log_probs - rollout.reference_log_probs
-    return np.where(rollout.mask, gap, 0.0)
-
-
-def _stopped(rollout: Rollout, stop_ids) -> np.ndarray:
-    return (np.isin(rollout.actions, stop_ids) & rollout.mask).any(axis=-1)

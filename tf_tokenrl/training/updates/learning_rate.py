@@ -27,6 +27,7 @@ class LearningRate:
 
     Attributes:
         factor: the product of what it was lowered by so far.
+        described: the rate that a run begins with, as text.
     """
 
     def __init__(self, optimizer: keras.optimizers.Optimizer):
@@ -36,8 +37,11 @@ class LearningRate:
         # The property `learning_rate` gives the number of now.
         rate = optimizer._learning_rate
         if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            self.described = f"{type(rate).__name__}({rate.get_config()})"
             self._schedule = Lowered(rate)
             optimizer.learning_rate = self._schedule
+        else:
+            self.described = f"{float(rate):g}"
 
     def lower(self, factor: float) -> None:
         """Let `factor` be the product of what the rate was lowered by."""
