@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from tf_tokenrl import algorithms, catalog, files, rewards, runs, tasks
+from tf_tokenrl import algorithms, files, rewards, runs, tasks
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.callbacks import (
     CsvLog,
@@ -17,13 +17,11 @@ from tf_tokenrl.callbacks import (
     TensorBoardLog,
 )
 from tf_tokenrl.callbacks.checkpoint import Checkpoint
-from tf_tokenrl.catalog import parse_call
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.evaluation.samples import samples
 from tf_tokenrl.policies import storage
 from tf_tokenrl.policies.precision import in_dtype
 from tf_tokenrl.runtime import strategies
-from tf_tokenrl.schedules.parse import read
 from tf_tokenrl.training import preflight, q_learning
 from tf_tokenrl.training.rollouts import exploration
 from tf_tokenrl.training.rollouts.reward_processes import RewardProcesses
@@ -66,10 +64,10 @@ class TrainOptions:
             "mixer", "dqn", with options such as "ppo(clip=0.1, epochs=2)".
         exploration: "exploration(temperature=..., uniform=...)", numbers or
             schedules such as linear(1.0, 0.7, steps=100).
-        kl_loss: KL to the reference in the loss, "k1", "k2", "k3" or "exact";
-            "" for none.
-        kl_weight: what it counts, a number or a schedule such as
-            "adaptive(0.1, target=6.0, horizon=10000)".
+        kl: KL to the reference in the loss: an estimator, "k1", "k2", "k3" or
+            "exact", and what it counts, as in "k3, weight=0.1" or
+            "k3, weight=adaptive(0.1, target=6.0, horizon=10000)"; "" for
+            none.
         strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
         temperature: of sampling and of all log-probs; 0 keeps the policy's.
         dtype: in which the policy samples, scores and learns: "float32",
@@ -113,8 +111,7 @@ class TrainOptions:
     reward: str = "rouge(variant='l') - 0.02 * kl"
     algorithm: str = "ppo"
     exploration: str = "exploration"
-    kl_loss: str = ""
-    kl_weight: str = "0.1"
+    kl: str = ""
     strategy: str = "default"
     temperature: float = 0.0
     dtype: str = ""
@@ -163,7 +160,7 @@ def main(options: TrainOptions) -> Path:
             accumulation=options.accumulation,
             seed=options.seed,
             exploration=exploring,
-            kl_loss=kl_loss.parse(options.kl_loss, options.kl_weight),
+            kl_loss=kl_loss.parse(options.kl),
         )
         trainer.overlap = options.overlap
         trainer.like_lengths = options.like_lengths
@@ -195,11 +192,11 @@ def main(options: TrainOptions) -> Path:
 
 def _learning(expression: str) -> tuple[type[Trainer], Algorithm]:
     """The algorithm, and the trainer that learns by it."""
-    name, settings = parse_call(expression, read)
-    if name == "dqn":  # TF-Agents is not everywhere
+    if expression.partition("(")[0].strip() == "dqn":
+        # TF-Agents is not everywhere.
         from tf_tokenrl.training.q_learning.trainer import QTrainer
 
-        return QTrainer, catalog.create(q_learning, name, **settings)
+        return QTrainer, q_learning.parse(expression)
     return Trainer, algorithms.parse(expression)
 
 

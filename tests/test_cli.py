@@ -136,3 +136,9 @@ def test_the_algorithm_is_known_before_tensorflow_starts(
     config.write_text('{"algorithm": "dqn (epsilon=0.1)"}')
     given = [argument.format(config=config) for argument in arguments]
     assert cli._algorithm(given) == name
+
+
+@pytest.mark.parametrize("flag", ["--kl-loss", "--kl_weight=0.1"])
+def test_flags_that_went_answer_with_the_new_spelling(flag):
+    with pytest.raises(TokenRLError, match='now part of --kl, as in --kl "k3'):
+        cli.parse(SftOptions, [flag, "k3"], "test")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tf_tokenrl import runs
+from tf_tokenrl import files, runs
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.pipelines.train import TrainOptions
+from tf_tokenrl.training.updates import kl_loss
 
 COMMANDS = ("prepare", "sft", "train", "evaluate", "export", "report", "demo")
 
@@ -109,3 +111,22 @@ def test_what_does_not_fit_is_said_in_one_sentence(tmp_path, text, expected):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(TokenRLError, match="nothing.json"):
         runs.read_options(tmp_path / "nothing.json", Options)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"kl_loss": "", "kl_weight": "0.1"}, ""),
+        ({"kl_loss": "exact", "kl_weight": "0.5"}, "exact, weight=0.5"),
+        (
+            {"kl_loss": "k3(direct=True)", "kl_weight": "linear(0, 1, 9)"},
+            "k3, direct=True, weight=linear(0, 1, 9)",
+        ),
+    ],
+)
+def test_options_of_older_runs_are_read(tmp_path, before, now):
+    files.write_json(tmp_path / "options.json", before)
+    options = runs.read_options(tmp_path / "options.json", TrainOptions)
+    assert options.kl == now
+    kl_loss.parse(options.kl)
+    runs.check_unchanged(tmp_path, options, ())

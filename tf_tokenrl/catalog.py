@@ -4,18 +4,17 @@
 user's own is called "module:Class".
 """
 
-import ast
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 from tf_tokenrl.errors import TokenRLError, unknown
 
 # Every other file of a family is a member; what they share has a folder.
-_NOT_MEMBERS = {"base", "parse"}
+_NOT_MEMBERS = {"base"}
 
 
 def names(family: ModuleType) -> list[str]:
@@ -47,39 +46,34 @@ def create(family: ModuleType, name: str, /, *arguments, **options):
     Raises:
         TokenRLError: unknown name, or an option the class does not take.
     """
-    cls = find(family, name)
+    return build(name, find(family, name), arguments, options)
+
+
+def build(
+    name: str,
+    cls: Callable[..., Any],
+    arguments: Sequence[Any] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """Call a class, and say which options there are where one is not.
+
+    Raises:
+        TokenRLError: an option the class does not take, or one is missing.
+    """
+    options = options or {}
+    known = inspect.signature(cls).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    for option in options:
+        if option not in known and not open_ended:
+            if known:
+                raise unknown(f"option of {name}", option, known)
+            raise TokenRLError(
+                f'"{name}" takes no options, so "{option}" has to go.'
+            )
     try:
         return cls(*arguments, **options)
     except TypeError as error:
         raise TokenRLError(f'Cannot build "{name}": {error}.') from error
-
-
-def parse_call(
-    text: str, read: Callable[[ast.expr], Any] = ast.literal_eval
-) -> tuple[str, dict]:
-    """ "ppo(clip=0.1)" -> ("ppo", {"clip": 0.1}); nothing is evaluated.
-
-    Args:
-        text: a name, or a name with options.
-        read: makes an option of its syntax; by default options are literals.
-
-    Raises:
-        TokenRLError: the text is neither, or an option cannot be read.
-    """
-    name, bracket, rest = text.partition("(")
-    try:
-        call = ast.parse(f"_({rest}" if bracket else "_()", mode="eval").body
-        if not isinstance(call, ast.Call) or ast.unparse(call.func) != "_":
-            raise ValueError("something follows the options")
-        if call.args:
-            raise ValueError("write options by name, as in clip=0.1")
-        options = {k.arg: read(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError, TypeError) as error:
-        raise TokenRLError(
-            f"Cannot read `{text}`: {error}; write a name, or a name with "
-            "options such as ppo(clip=0.1)."
-        ) from error
-    return name.strip().strip("\"'"), options
 
 
 def path(cls: type, package: str) -> str:

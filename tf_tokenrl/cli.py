@@ -26,6 +26,10 @@ _COMMANDS = {
     "compare": "reinforcement against supervised learning that costs as much",
     "demo": "the whole circle, on text that is already on this machine",
 }
+_OLD = dict.fromkeys(
+    ("--kl-loss", "--kl-weight"),
+    'part of --kl, as in --kl "k3, weight=0.1"',
+)
 _WITHOUT_TENSORFLOW = ("pareto", "query", "report", "serve")
 
 
@@ -76,6 +80,7 @@ def parse(options_class: type, arguments: list[str], program: str):
     Raises:
         TokenRLError: the file does not fit the class.
     """
+    _check_old(arguments)
     config, arguments = _config(arguments)
     default = runs.read_options(config, options_class) if config else None
     summary = (options_class.__doc__ or "").partition("\n")[0]
@@ -88,6 +93,14 @@ def parse(options_class: type, arguments: list[str], program: str):
         "`--config FILE` takes the options.json of an earlier run; flags "
         "override it.",
     )
+
+
+def _check_old(arguments: list[str]) -> None:
+    """Flags that went answer with the new spelling."""
+    for argument in arguments:
+        flag = argument.partition("=")[0].replace("_", "-")
+        if flag in _OLD:
+            raise TokenRLError(f"{flag} is now {_OLD[flag]}.")
 
 
 def _algorithm(arguments: list[str]) -> str:

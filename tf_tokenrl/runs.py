@@ -42,13 +42,22 @@ def as_plain(options: Any) -> dict[str, Any]:
     return converter.unstructure(options)
 
 
+def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """The options of an older run under the names that they have now."""
+    if "kl_loss" in values:
+        estimator, weight = values.pop("kl_loss"), values.pop("kl_weight", 0.1)
+        inner = estimator.strip().removesuffix(")").replace("(", ", ", 1)
+        values["kl"] = f"{inner}, weight={weight}" if inner else ""
+    return values
+
+
 def read_options(path: Path, cls: type) -> Any:
     """Options of class `cls` from a JSON file, such as a run's own.
 
     Raises:
         TokenRLError: the file cannot be read, or does not fit the class.
     """
-    values = files.read_json(path)
+    values = upgraded(files.read_json(path))
     values.pop("command", None)
     known = {field.name for field in dataclasses.fields(cls)}
     if extra := sorted(set(values) - known):
@@ -81,7 +90,7 @@ def check_unchanged(folder: Path, options: Any, free: Collection[str]) -> None:
     path = folder / "options.json"
     if not path.exists():
         return
-    before = files.read_json(path)
+    before = upgraded(files.read_json(path))
     now = json.loads(json.dumps(as_plain(options)))
     changed = [
         name

@@ -101,9 +101,10 @@ def test_what_is_no_reward_is_refused(my_module, name):
     [
         ("kl + roug", 6, 'Did you mean "rouge"'),
         ("kl + 'no_module:X'", 6, "Cannot import"),
-        ("rouge(varian='l')", 1, "varian"),
+        ("rouge(varian='l')", 1, 'Did you mean "variant".*dense.*variant'),
         ("rouge(variant='x')", 1, "not one of 1, 2"),
-        ("rouge('l')", 7, "by name"),
+        ("kl('k1', 3)", 10, "by name"),
+        ("count(distinct(n=2))", 1, "Unknown reward"),
         ("dense(bleu, kl)", 13, "by name"),
         ("dense(bleu, reward=kl)", 20, "there twice"),
         ("dense(3)", 7, "expected a reward, not a number"),

@@ -131,14 +131,14 @@ def test_a_part_of_a_part_is_reached(batch):
     [
         ("kl + linea(0, 1, steps=3) * kl", 6, "linea"),
         ("kl + linear(0, 1) * kl", 6, "steps"),
-        ("kl - linear(0, n, steps=3) * kl", 6, "must be literals"),
+        ("kl - linear(0, n, steps=3) * kl", 16, "must be a literal"),
         ("adaptive(0.1, 6, horizon=-1) * kl", 1, "horizon must be"),
         ("linear(0, 1, steps=3)", 1, "not a reward"),
         ("kl + linear(0, 1, steps=3)", 1, "add rewards to rewards"),
         ("kl - multiplier(at_most=3) * length", 1, "is to be added"),
         ("kl + -multiplier(at_most=3) * length", 6, "is to be added"),
         ("rouge + adaptive(0.1, 6) * (kl + bleu)", 9, "the mean of one reward"),
-        ("linear * kl", 1, "neither a literal nor a schedule"),
+        ("linear * kl", 1, "missing"),
     ],
 )
 def test_mistakes_are_placed(expression, character, message):

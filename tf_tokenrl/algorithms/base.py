@@ -200,10 +200,10 @@ class Guided(Algorithm):
     `updates/updater.py` computes.
 
     Attributes:
-        algorithm: the other, as `algorithms.parse` reads it.
+        algorithm: the other, or an expression for `algorithms.parse`.
     """
 
-    algorithm: str = "reinforce"
+    algorithm: "str | Algorithm" = "reinforce"
     imitates = True
 
     def __post_init__(self):
@@ -213,9 +213,11 @@ class Guided(Algorithm):
     @functools.cached_property
     def inner(self) -> Algorithm:
         """The other algorithm."""
-        from tf_tokenrl.algorithms.parse import parse
+        from tf_tokenrl.algorithms import parse
 
-        inner = parse(self.algorithm)
+        inner = self.algorithm
+        if not isinstance(inner, Algorithm):
+            inner = parse(inner)
         if inner.imitates:
             raise TokenRLError(
                 f"{type(self).__name__}: algorithm `{self.algorithm}` learns "

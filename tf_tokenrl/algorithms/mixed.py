@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tf_tokenrl.algorithms.base import Guided
+from tf_tokenrl.algorithms.base import Algorithm, Guided
 from tf_tokenrl.flow import Batch, Tensor
 from tf_tokenrl.schedules import Schedule
 
@@ -27,7 +27,7 @@ class Mixed(Guided):
         of an example's; every answer of a group comes with it.
     """
 
-    algorithm: str = "reinforce"
+    algorithm: str | Algorithm = "reinforce"
     imitation_weight: float | Schedule = 0.1
 
     def __post_init__(self):

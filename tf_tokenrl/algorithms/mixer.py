@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tf_tokenrl.algorithms.base import Guided
+from tf_tokenrl.algorithms.base import Algorithm, Guided
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Batch, Tensor
 from tf_tokenrl.ops.masking import masked_sum
@@ -40,7 +40,7 @@ class Mixer(Guided):
         own keeps it, in proportion to the tokens chosen.
     """
 
-    algorithm: str = "reinforce"
+    algorithm: str | Algorithm = "reinforce"
     supervised_steps: int = 0
     grow_every: int = 10
     grow_by: int = 2

@@ -14,8 +14,6 @@ from tf_tokenrl.flow import Example, Response, Rollout
 from tf_tokenrl.rewards.shared import checks
 from tf_tokenrl.schedules import Measurement, Product, Schedule
 
-FAMILY = __package__
-
 
 class Reward:
     """A score for what the policy chose, placed on the tokens it chose.
@@ -168,10 +166,10 @@ class Reward:
         return -1.0 * self
 
     def __repr__(self) -> str:
-        return catalog.expression(self, FAMILY)
+        return catalog.expression(self, __package__)
 
     def _path(self) -> str:
-        return catalog.path(type(self), FAMILY)
+        return catalog.path(type(self), __package__)
 
     def _label(self) -> str:
         """Its name, then the names of the terms it is made of."""

@@ -8,8 +8,6 @@ from typing import NamedTuple
 from tf_tokenrl import catalog
 from tf_tokenrl.errors import TokenRLError
 
-FAMILY = __package__
-
 
 class Measurement(NamedTuple):
     """What a finished step showed.
@@ -85,7 +83,7 @@ class Schedule:
         return hash(repr(self))
 
     def __repr__(self) -> str:
-        return catalog.expression(self, FAMILY)
+        return catalog.expression(self, __package__)
 
 
 class Product(Schedule):

@@ -46,8 +46,7 @@ def test_exploration_follows_its_schedule():
 
 def test_the_constructor_is_the_configuration():
     algorithm = Dqn(discount=0.9, epsilon=0.1)
-    _, options = catalog.parse_call(repr(algorithm))
-    assert Dqn(**options) == algorithm
+    assert q_learning.parse(repr(algorithm).replace("Dqn", "dqn")) == algorithm
 
 
 def test_targets_are_the_errors_of_the_values():

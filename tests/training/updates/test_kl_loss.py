@@ -202,27 +202,39 @@ def test_a_run_with_another_weight_is_refused(exact_run):
 
 
 def test_options_of_the_command_line():
-    assert kl_loss.parse("", "0.1") is None
-    found = kl_loss.parse("k3(direct=True)", "linear(0, 1, steps=4)")
-    assert (found.estimator, found.direct) == ("k3", True)
-    assert [found.weight_at(step) for step in (0, 2, 9)] == [0, 0.5, 1]
-    assert kl_loss.parse("exact", "0.5").weight_at(3) == 0.5
+    assert kl_loss.parse(" ") is None
+    assert kl_loss.parse("k2").weight_at(3) == 0.1
+    for text in ("k3, weight={}, direct=True", "k3(weight={}, direct=True)"):
+        found = kl_loss.parse(text.format("linear(0, 1, steps=4)"))
+        assert (found.estimator, found.direct) == ("k3", True)
+        assert [found.weight_at(step) for step in (0, 2, 9)] == [0, 0.5, 1]
+        assert repr(kl_loss.parse(repr(found))) == repr(found)
+    for text in (
+        "exact, weight=0.5",
+        "exact, 0.5",
+        "'exact', 0.5 * constant(1)",
+    ):
+        assert kl_loss.parse(text).weight_at(3) == 0.5
 
 
 @pytest.mark.parametrize(
-    ("expression", "weight", "message"),
+    ("expression", "message"),
     [
-        ("k4", "0.1", '"k4" is not one of k1, k2, k3, exact'),
-        ("k1(direct=True)", "0.1", "would restrain nothing"),
-        ("exact(direct=True)", "0.1", "differentiated directly anyway"),
-        ("k3(chunk=3)", "0.1", "chunk"),
-        ("k3", "linea(0, 1, steps=3)", 'Did you mean "linear"'),
-        ("k3", "adaptive(0.1, 6, horizon=-1)", "horizon must be"),
+        ("k4", "character 1: .*k4.*Available: exact, k1, k2, k3"),
+        ("k1, direct=True", "would restrain nothing"),
+        ("exact(direct=True)", "differentiated directly anyway"),
+        ("k3, chunk=3", "chunk.*direct, estimator, weight"),
+        ("k3, weight=linea(0, 1, steps=3)", '12: .*Did you mean "linear"'),
+        ("k3, weight=adaptive(0.1, 6, horizon=-1)", "horizon must be"),
+        ("k3, weight=exact", "Unknown schedule"),
+        ("k3, weight='heavy'", "weight must be a finite number"),
+        ("k3) + (k1", "write an estimator"),
+        ("k3, 0.1, True, 4", "by name"),
     ],
 )
-def test_mistakes_are_named(expression, weight, message):
+def test_mistakes_are_named(expression, message):
     with pytest.raises(TokenRLError, match=message):
-        kl_loss.parse(expression, weight)
+        kl_loss.parse(expression)
 
 
 def test_a_weight_below_0_is_refused():

@@ -5,10 +5,9 @@ import numbers
 
 import numpy as np
 
-from tf_tokenrl import catalog
+from tf_tokenrl import expressions, schedules
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.schedules import Schedule
-from tf_tokenrl.schedules.parse import read
 
 SAMPLING = ("temperature", "uniform")
 
@@ -69,21 +68,21 @@ class Exploration:
 
 
 def parse(expression: str) -> Exploration:
-    """ "exploration(uniform=linear(0.1, 0.0, steps=50))" as an object.
+    """Build the exploration that an expression describes.
+
+        temperature=linear(1.0, 0.7, steps=100)
+        exploration(uniform=linear(0.1, 0.0, steps=50))
 
     Raises:
-        TokenRLError: bad syntax or an option that cannot be.
+        TokenRLError: it cannot be read, or an option cannot be.
     """
-    name, options = catalog.parse_call(expression, read)
-    if name != "exploration":
-        raise TokenRLError(
-            f"Cannot read `{expression}`: write exploration(temperature=..., "
-            "uniform=...)."
-        )
-    try:
-        return Exploration(**options)
-    except TypeError as error:
-        raise TokenRLError(f"Cannot read `{expression}`: {error}.") from error
+    names = {"exploration": ""}
+    return expressions.call(expression, Exploration, _LANGUAGE, names)
+
+
+_LANGUAGE = expressions.Language(
+    "exploration", (schedules.FAMILY,), "write temperature=..., uniform=..."
+)
 
 
 def _now(name: str, value: float | Schedule, step: int) -> float:

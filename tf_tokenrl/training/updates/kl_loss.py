@@ -1,6 +1,9 @@
 """KL to the reference in the loss, for every algorithm alike."""
 
-from tf_tokenrl import catalog, schedules
+import typing
+from typing import Literal
+
+from tf_tokenrl import catalog, expressions, schedules
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Rollout, Scores, Tensor
 from tf_tokenrl.ops import kl
@@ -8,7 +11,8 @@ from tf_tokenrl.ops.masking import keep_chosen
 from tf_tokenrl.schedules import Measurement, Schedule
 from tf_tokenrl.schedules.base import check_number
 
-ESTIMATORS = (*kl.ESTIMATORS, "exact")
+Estimator = Literal["k1", "k2", "k3", "exact"]
+ESTIMATORS = typing.get_args(Estimator)
 
 
 class KlLoss:
@@ -35,7 +39,7 @@ class KlLoss:
 
     def __init__(
         self,
-        estimator: str = "k3",
+        estimator: Estimator = "k3",
         weight: float | Schedule = 0.1,
         direct: bool = False,
     ):
@@ -108,27 +112,27 @@ class KlLoss:
         return catalog.expression(self, __package__)
 
 
-def parse(expression: str, weight: str) -> KlLoss | None:
-    """The loss that two options of the command line describe.
+def parse(expression: str) -> KlLoss | None:
+    """Build the loss that an expression describes; nothing is evaluated.
 
-    Args:
-        expression: "", "exact", "k3", or "k3(direct=True)"; nothing is
-            evaluated.
-        weight: a number or a schedule, see `schedules.parse`.
+        k3
+        exact, weight=0.05
+        k3, weight=adaptive(0.1, target=6.0, horizon=10000), direct=True
 
     Returns:
         None for "".
 
     Raises:
-        TokenRLError: one cannot be read or cannot be.
+        TokenRLError: it cannot be read, or an option cannot be.
     """
-    if not expression:
+    if not expression.strip():
         return None
-    estimator, options = catalog.parse_call(expression)
-    try:
-        return KlLoss(estimator, schedules.parse(weight), **options)
-    except TypeError as error:
-        raise TokenRLError(
-            f"Cannot read `{expression}`: {error}; write exact, or k3, or "
-            "k3(direct=True)."
-        ) from error
+    names = {"kl_loss": ""} | {name: name for name in ESTIMATORS}
+    return expressions.call(expression, KlLoss, _LANGUAGE, names)
+
+
+_LANGUAGE = expressions.Language(
+    "KL loss",
+    (schedules.FAMILY,),
+    "write an estimator and its options, as in k3, weight=0.1",
+)
