@@ -49,7 +49,8 @@ def main(options: EvaluateOptions) -> dict[str, dict]:
     results: dict[str, dict] = {n: v._asdict() for n, v in found.items()}
     for name, scores in _label_scores(task, answers).items():
         low, high = scores.micro_f1[1:]
-        print(f"\n{label_scores.table(scores)}  [{low:.4f}, {high:.4f}]")
+        title = f"\n{name.replace('_', ', ')}\n{label_scores.table(scores)}"
+        print(f"{title}  [{low:.4f}, {high:.4f}]")
         results[name] = scores.as_plain()
     if options.out is not None:
         files.write_json(options.out, results)
@@ -65,5 +66,10 @@ def _label_scores(
         return {"labels": label_scores.text_scores(answers)}
     words = label_scores.word_scores(answers)
     entities = label_scores.entity_scores(answers)
-    spans = {"entities": entities} if entities.micro.support else {}
-    return {"labels": words, **spans}
+    if not entities.micro.support:
+        return {"labels": words}
+    found = {"labels": words, "entities": entities}
+    strict = label_scores.entity_scores(answers, strict=True)
+    if strict.micro != entities.micro:
+        found["entities_strict"] = strict
+    return found

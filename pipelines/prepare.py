@@ -21,6 +21,7 @@ class PrepareOptions:
             of them.
         source: field with the text that is given.
         target: field with the answer that is wanted.
+        labels: names of classes that the data give by number, 0 first.
         out: folder to write.
         vocabulary_size: tokens of the tokenizer.
         max_prompt_tokens: longer prompts are cut, or dropped where each
@@ -40,6 +41,7 @@ class PrepareOptions:
     data: str = "docstrings"
     source: str = "source"
     target: str = "target"
+    labels: tuple[str, ...] = ()
     out: Path = Path("runs/demo/data")
     vocabulary_size: int = 4096
     max_prompt_tokens: int = 96
@@ -66,6 +68,7 @@ def main(options: PrepareOptions) -> Path:
         data=options.data,
         source=options.source,
         target=options.target,
+        **({"labels": options.labels} if options.labels else {}),
     )
     splits, counts = {}, {}
     earlier: set[str] = set()
@@ -99,6 +102,8 @@ def main(options: PrepareOptions) -> Path:
         counts[split][screening.ROWS_OUT] = len(splits[split])
     statistics = {k: screening.in_order(v) for k, v in counts.items()}
     prepared.write_prepared(options.out, splits, tokenizer, statistics, record)
+    if remark := task.remark():
+        print(remark)
     print(prepared.table(statistics))
     print(f'Prepared data: "{options.out}".')
     return options.out

@@ -2,6 +2,7 @@ import gzip
 
 import pytest
 
+from tf_tokenrl import tasks
 from tf_tokenrl.datasets import conll, readers
 from tf_tokenrl.errors import TokenRLError
 
@@ -13,8 +14,22 @@ rejects VBZ I-VP O
 Peter\tNNP  I-NP I-PER\r
 """
 ROWS = [
-    {"source": "EU rejects", "target": "I-ORG O"},
-    {"source": "Peter", "target": "I-PER"},
+    {
+        "source": "EU rejects",
+        "target": "I-ORG O",
+        "column_1": "EU rejects",
+        "column_2": "NNP VBZ",
+        "column_3": "I-NP I-VP",
+        "column_4": "I-ORG O",
+    },
+    {
+        "source": "Peter",
+        "target": "I-PER",
+        "column_1": "Peter",
+        "column_2": "NNP",
+        "column_3": "I-NP",
+        "column_4": "I-PER",
+    },
 ]
 
 
@@ -81,3 +96,38 @@ def test_one_file_is_split_by_its_texts(tmp_path):
     path = str(write(tmp_path / "all.bio", text))
     sizes = [len(readers.read(path, split)) for split in readers.SPLITS]
     assert sum(sizes) == 300 and min(sizes) > 10
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# id 7a9a-0001\tdomain=train",  # MultiCoNER, as many columns as words
+        "# text = Says Bob",  # CoNLL-U
+        "#sent_id=3",
+        "# newdoc",
+        "#",
+    ],
+)
+def test_comments_are_no_words(tmp_path, comment):
+    text = f"{comment}\nsays _ _ O\n\n{comment}\n#now _ _ O\nBob _ _ B-PER\n"
+    rows = conll.read_conll(write(tmp_path / "x.conll", text))
+    assert [row["source"] for row in rows] == ["says", "#now Bob"]
+    assert rows[1]["target"] == "O B-PER"
+
+
+@pytest.mark.parametrize("gap", [" ", "\t"])
+def test_hashtags_and_number_signs_are_words(tmp_path, gap):
+    text = f"#Friday{gap}B-misc\n#{gap}O\n1{gap}O\n"
+    rows = conll.read_conll(write(tmp_path / "x.conll", text))
+    assert rows == [{"source": "#Friday # 1", "target": "B-misc O O"}]
+
+
+def test_columns_stand_in_any_order(tmp_path):
+    text = "\n\n".join(f"1 B-X Ann{i} PN\n2 O sat V" for i in range(60))
+    path = write(tmp_path / "x.conll", text)
+    task = tasks.get(
+        "ner", data=str(path), source="column_3", target="column_2"
+    )
+    example = task.examples("train")[0]
+    assert example.prompt.endswith(" sat")
+    assert example.reference == "B-X O"

@@ -104,3 +104,21 @@ def test_the_table_has_a_line_for_each_label(given):
     ]
     assert lines[4].split() == ["PER", "0.5000", "0.5000", "0.5000", "2"]
     assert len({len(line) for line in lines}) == 1
+
+
+@pytest.mark.parametrize(
+    ("gold", "found", "lenient", "strict"),
+    [
+        ("B-X I-X", "I-X I-X", 1, 0),
+        ("B-P E-P S-P", "B-P I-P S-P", 1, 2 / 3),
+        ("B-X E-X B-X E-X", "B-X I-X I-X E-X", 0, 0),
+        ("B-P L-P U-P", "B-P L-P U-P", 1, 1),
+        ("B-X I-Y", "B-X I-Y", 1, 1),
+    ],
+)
+def test_strict_entities_are_begun_and_ended(gold, found, lenient, strict):
+    """The first three by seqeval's modes default and strict."""
+    given = answers([gold], [found])
+    assert label_scores.entity_scores(given).micro.f1 == pytest.approx(lenient)
+    scores = label_scores.entity_scores(given, strict=True)
+    assert scores.micro.f1 == pytest.approx(strict)

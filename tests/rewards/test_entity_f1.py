@@ -42,7 +42,13 @@ def test_all_short_sequences_have_the_entities_of_seqeval():
         ("B-A B-A", [("A", 0, 0), ("A", 1, 1)]),
         ("B-A I-B E-B O S-A", [("A", 0, 0), ("B", 1, 2), ("A", 4, 4)]),
         ("B-A-b I-A-b", [("A-b", 0, 1)]),
-        ("B In Berlin - I", []),  # no tags
+        ("B In Berlin - I", [("", 0, 0), ("", 4, 4)]),
+        ("B_A I_A O", [("A", 0, 1)]),
+        ("A-B A-I O C-B", [("A", 0, 1), ("C", 3, 3)]),
+        ("B I O B", [("", 0, 1), ("", 3, 3)]),
+        ("B-A I-A L-A O U-C", [("A", 0, 2), ("C", 4, 4)]),
+        ("B-A L-A B-A L-A", [("A", 0, 1), ("A", 2, 3)]),
+        ("3 4 0 5", []),
         ("", []),
     ],
 )
@@ -140,3 +146,55 @@ def test_what_pays_raises_the_f1_of_all_texts(texts):
 def test_unknown_statistics_are_named():
     with pytest.raises(TokenRLError, match="'f2'.*f1, precision, recall"):
         rewards.get("entity_f1", statistic="f2")
+
+
+@pytest.mark.parametrize(
+    ("gold", "chosen"),
+    [
+        ("3 4 0 5", "0 0 1 2"),
+        ("3 4 0 5", "3 4 0 5"),  # numbers are tags of no scheme
+        ("NN VB", "NN VB"),
+        ("B I O B", "O O B O"),
+        ("B_A I_A O B_C", "O O B_A O"),
+        ("A-B A-I O C-B", "O O A-B O"),
+        ("B-A L-A O U-C", "O O U-C O"),
+    ],
+)
+def test_wrong_tags_of_any_scheme_earn_nothing(gold, chosen):
+    score = rewards.get("entity_f1").score
+    assert sum(score(Example("x", (gold,)), respond(chosen.split()))) == 0
+
+
+def test_texts_without_entities_do_not_lift_the_score_of_all():
+    """A tagger that says O everywhere has F1 0, whatever the rows."""
+    reward = rewards.get("entity_f1")
+    golds = ["O O", "B-A I-A", "O O", "O B-C"]
+    rows = [
+        reward.counts(Example("x", (gold,)), respond(["O", "O"]))
+        for gold in golds
+    ]
+    assert reward.pooled(np.sum(rows, axis=0)[None]) == [0]
+    right = [
+        reward.counts(Example("x", (gold,)), respond(gold.split()))
+        for gold in golds
+    ]
+    assert reward.pooled(np.sum(right, axis=0)[None]) == [1]
+    mixed = np.sum([*rows[:2], *right[2:]], axis=0)
+    assert reward.pooled(mixed[None]) == pytest.approx(2 * 1 / (1 + 2))
+
+
+@given(st.lists(st.tuples(tags, tags), min_size=1, max_size=5))
+def test_the_score_of_all_is_micro_f1(texts):
+    reward = rewards.get("entity_f1")
+    rows = [
+        reward.counts(Example("x", (" ".join(gold),)), respond(chosen))
+        for gold, chosen in texts
+    ]
+    right = found = wanted = 0
+    for gold, chosen in texts:
+        g, c = set(entities(gold)), set(entities(chosen))
+        right, found = right + len(g & c), found + len(c)
+        wanted += len(g)
+    expected = 2 * right / (found + wanted) if right else 0
+    pooled = reward.pooled(np.sum(rows, axis=0)[None])
+    assert pooled == pytest.approx(expected)

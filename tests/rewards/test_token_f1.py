@@ -63,3 +63,15 @@ def test_the_best_reference_counts():
 def test_unknown_statistics_are_named():
     with pytest.raises(TokenRLError, match="'f2'.*f1, precision, recall"):
         rewards.get("token_f1", statistic="f2")
+
+
+def test_texts_without_tags_do_not_lift_the_score_of_all():
+    reward = rewards.get("token_f1")
+    golds = ["O O", "A A", "O C"]
+    rows = [
+        reward.counts(Example("x", (gold,)), respond(["O", "A"]))
+        for gold in golds
+    ]
+    assert rows == [(0, 1, 0), (1, 1, 2), (0, 1, 1)]
+    pooled = reward.pooled(np.sum(rows, axis=0)[None])
+    assert pooled == pytest.approx(2 * 1 / (3 + 3))

@@ -43,3 +43,14 @@ def test_missing_fields_are_named(tmp_path):
     made = task(tmp_path, [{"text": "x", "stars": 1}])
     with pytest.raises(TokenRLError, match='no field "target"; it has stars'):
         [made.examples(split) for split in ("train", "validation", "test")]
+
+
+def test_class_numbers_get_their_names(tmp_path):
+    rows = [{"text": f"t {i}", "label": i % 2} for i in range(60)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    task = tasks.get("classification", data=str(path), labels=["neg", "pos"])
+    examples = task.examples("train")
+    assert {e.references for e in examples} == {("neg",), ("pos",)}
+    odd = [int(e.prompt.split()[1]) % 2 for e in examples]
+    assert [e.reference == "pos" for e in examples] == odd

@@ -7,7 +7,6 @@ import tensorflow_datasets as tfds
 
 from tf_tokenrl import tasks
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.tasks.ner import begin_spans
 
 CONLL = Path(os.environ.get("CONLL2003", "conll2003"))  # column files
 
@@ -40,22 +39,6 @@ def write(folder, rows):
     path = folder / "train.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     return str(folder)
-
-
-@pytest.mark.parametrize(
-    "given, made",
-    [
-        ("I-X I-X O I-X", "B-X I-X O B-X"),
-        ("I-X B-X I-X I-Y", "B-X B-X I-X B-Y"),
-        ("B-X I-X O B-Y", "B-X I-X O B-Y"),
-        ("B-X E-X S-Y O", "B-X E-X S-Y O"),
-        ("NN VB I-", "NN VB B-"),
-        ("", ""),
-    ],
-)
-def test_spans_begin_with_b(given, made):
-    assert begin_spans(given.split()) == made.split()
-    assert begin_spans(made.split()) == made.split()
 
 
 def test_prepared_rows_are_read_as_they_are(tmp_path):
@@ -111,3 +94,43 @@ def test_conll_2003_has_the_published_counts():
     begun = {kind: tags.count(f"B-{kind}") for kind in ("LOC", "MISC")}
     begun |= {kind: tags.count(f"B-{kind}") for kind in ("ORG", "PER")}
     assert begun == {"LOC": 1837, "MISC": 922, "ORG": 1341, "PER": 1842}
+
+
+def rows_of(tags, count=60):
+    words = " ".join("w" for _ in tags.split())
+    return [
+        {"source": f"{words} {i}", "target": f"{tags} O"} for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tags", "kept", "said"),
+    [
+        ("I-X I-X O", "B-X I-X O", "IOB1, such as I-X, written as IOB2"),
+        ("B-X I-X O", "B-X I-X O", "IOB2, such as B-X"),
+        ("B_X I_X O", "B-X I-X O", "IOB2, such as B_X"),
+        ("X-B X-I O", "B-X I-X O", "IOB2, such as X-B"),
+        ("B I O", "B I O", "IOB2, such as B"),
+        ("B-X E-X S-Y", "B-X E-X S-Y", "BIOES, such as B-X"),
+        ("B-X L-X U-Y", "B-X L-X U-Y", "BILOU, such as B-X"),
+        ("NN VB DT", "NN VB DT", 'no scheme of spans ("NN"'),
+    ],
+)
+def test_each_scheme_is_read_and_named(tmp_path, tags, kept, said):
+    task = tasks.get("ner", data=write(tmp_path, rows_of(tags)))
+    assert task.examples("train")[0].references == (f"{kept} O",)
+    assert said in task.remark()
+
+
+def test_class_numbers_need_names(tmp_path):
+    rows = [
+        {"tokens": ["a", "b", f"{i}"], "tags": [1, 2, 0]} for i in range(60)
+    ]
+    data = write(tmp_path, rows)
+    with pytest.raises(TokenRLError, match=r"numbers \(0, 1, 2\).*--labels"):
+        tasks.get("ner", data=data).examples("train")
+    task = tasks.get("ner", data=data, labels=["O", "B-X", "I-X"])
+    assert task.examples("train")[0].references == ("B-X I-X O",)
+    task = tasks.get("ner", data=data, labels=["O", "B-X"])
+    with pytest.raises(TokenRLError, match='label "2".*below 2.*O, B-X'):
+        task.examples("train")

@@ -4,7 +4,9 @@
     rejects VBZ I-VP O
 
 The first column is the word, the last its tag; white space separates them.
-Lines that start with -DOCSTART- are left out.
+A row has each column as a field of its own too (`column_1`, ...), for files in
+another order. Lines that start with -DOCSTART- are left out, and so are
+comments: lines that start with # and are not a word with a known tag.
 """
 
 import re
@@ -13,6 +15,7 @@ from pathlib import Path
 from tf_tokenrl.datasets.jsonl import read_text
 from tf_tokenrl.datasets.splits import SPLITS
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.text.tags import read
 
 ENDINGS = (".conll", ".bio", ".iob", ".iob2")
 _DOCUMENT = "-DOCSTART-"
@@ -53,29 +56,37 @@ def find_splits(folder: Path) -> dict[str, Path]:
 def read_conll(path: Path) -> list[dict]:
     """Rows with `source`, words joined by spaces, and `target`, their tags.
 
+    With more than two columns, `column_1` to `column_N` hold each of them.
+
     Raises:
         TokenRLError: the file is missing, unreadable or not UTF-8, holds no
             word, or has a line with another number of columns than the
             first.
     """
     rows: list[dict] = []
-    words: list[tuple[str, str]] = []
+    words: list[list[str]] = []
+    lines = [
+        re.split(r"[ \t]+", line.strip(" \t\r"))
+        for line in read_text(path).split("\n")
+    ]
+    shapes = {(len(f), f[-1]) for f in lines if not f[0].startswith("#")}
     columns = 0
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        fields = re.split(r"[ \t]+", line.strip(" \t\r"))
+    for number, fields in enumerate(lines, start=1):
         if fields == [""] or fields[0] == _DOCUMENT:
             rows += _row(words)
             words = []
+            continue
+        if _is_comment(fields, shapes):
             continue
         columns = columns or len(fields)
         if len(fields) < 2 or len(fields) != columns:
             raise TokenRLError(
                 f'"{path}", line {number} has {len(fields)} columns '
-                f"({line.strip()[:40]!r}) where {max(columns, 2)} are "
+                f"({' '.join(fields)[:40]!r}) where {max(columns, 2)} are "
                 "expected: write a word and its tag, with the same columns on "
                 "each line."
             )
-        words.append((fields[0], fields[-1]))
+        words.append(fields)
     rows += _row(words)
     if not rows:
         raise TokenRLError(
@@ -84,12 +95,33 @@ def read_conll(path: Path) -> list[dict]:
     return rows
 
 
-def _row(words: list[tuple[str, str]]) -> list[dict]:
+def _is_comment(fields: list[str], shapes: set[tuple[int, str]]) -> bool:
+    """Whether a line only tells something about a text.
+
+    A hashtag is a word: it has as many columns as other lines, and a tag that
+    another line has or that is written as tags are.
+
+    Args:
+        fields: of the line.
+        shapes: how many fields the other lines have, and their last.
+    """
+    if not fields[0].startswith("#"):
+        return False
+    counts = {count for count, _ in shapes}
+    known = (len(fields), fields[-1]) in shapes
+    tag = read(fields[-1]) is not None and len(fields) in counts
+    return not (known or tag)
+
+
+def _row(words: list[list[str]]) -> list[dict]:
     """One row, or none where there are no words."""
     if not words:
         return []
-    source, target = map(" ".join, zip(*words, strict=True))
-    return [{"source": source, "target": target}]
+    columns = list(map(" ".join, zip(*words, strict=True)))
+    row = {"source": columns[0], "target": columns[-1]}
+    if len(columns) > 2:
+        row |= {f"column_{i}": text for i, text in enumerate(columns, 1)}
+    return [row]
 
 
 def _split(path: Path) -> str | None:

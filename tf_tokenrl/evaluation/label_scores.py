@@ -9,7 +9,7 @@ import numpy as np
 from tf_tokenrl.evaluation import intervals
 from tf_tokenrl.evaluation.answers import Answers
 from tf_tokenrl.evaluation.intervals import Estimate
-from tf_tokenrl.rewards.entity_f1 import entities
+from tf_tokenrl.text import tags
 
 Item = tuple[str, Hashable]  # a label, and where it stands
 
@@ -69,15 +69,29 @@ def text_scores(answers: Answers) -> LabelScores:
     return _scores(answers, lambda text: [(text, 0)])
 
 
-def entity_scores(answers: Answers) -> LabelScores:
+def entity_scores(answers: Answers, strict: bool = False) -> LabelScores:
     """Each entity counts, by its kind; both ends must be right.
+
+    Args:
+        answers: tags and the tags that were wanted.
+        strict: count only entities that are begun and ended as the scheme of
+            the wanted tags has it; seqeval calls this `mode="strict"`.
 
     Source: Tjong Kim Sang and De Meulder (2003), "Introduction to the
     CoNLL-2003 Shared Task", section 2.4: the micro F1 is that of its script.
     """
 
+    gold = (example.reference.split() for example in answers.examples)
+    closed = strict and tags.scheme(gold).closed
+
     def items(text: str) -> Iterable[Item]:
-        for kind, first, last in entities(text.split()):
+        words = text.split()
+        found = (
+            tags.strict_entities(words, closed)
+            if strict
+            else tags.entities(words)
+        )
+        for kind, first, last in found:
             yield kind, (first, last)
 
     return _scores(answers, items)

@@ -1,25 +1,20 @@
 """F1 of whole entities, on the tokens of each."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import numpy as np
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
 from tf_tokenrl.rewards.shared.placement import Span, on_spans, words
+from tf_tokenrl.rewards.shared.pooled import Pooled
+from tf_tokenrl.text.tags import entities, read
 
 STATISTICS = ("f1", "precision", "recall")
 
 
-class Entity(NamedTuple):
-    """Words `first` to `last` (included) of one kind."""
-
-    kind: str
-    first: int
-    last: int
-
-
-class EntityF1(Reward):
+class EntityF1(Reward, Pooled):
     """Precision, recall or F1 of entities with both ends and kind right.
 
         precision = TP / C,  recall = TP / G,  F1 = 2 TP / (C + G)
@@ -30,8 +25,12 @@ class EntityF1(Reward):
     score is 1, shared by all tokens of the tags. The best reference counts:
     that with the highest score.
 
-    Tags are words such as "B-PER", "I-PER" and "O"; IOB1, IOB2 and IOBES are
-    read alike, and any other word counts as "O".
+    Tags are words such as "B-PER", "I-PER" and "O" of any scheme that
+    `tf_tokenrl.text.tags` reads; another word of an answer counts as "O". A
+    reference with another word has tags of no scheme, and earns nothing.
+
+    Many answers together have the F1 of all their entities, so a text without
+    any neither raises nor lowers it; 0 where there is none at all.
 
     Attributes:
         statistic: "f1", "precision" or "recall".
@@ -50,10 +49,13 @@ class EntityF1(Reward):
     entity what it does for F, up to a factor.
 
     Note:
-        Entities are those that seqeval 1.2.2 finds in its default mode. It
-        gives 0 where neither has one; a reward of 0 for a right answer would
-        teach to tag something.
+        Entities are those that seqeval 1.2.2 finds in its default mode, which
+        counts broken spans too; `tf-tokenrl evaluate` prints the strict
+        figure where it differs. Seqeval gives 0 where neither has one; a
+        reward of 0 for a right answer would teach to tag something.
     """
+
+    headline = True
 
     def __init__(
         self, statistic: str = "f1", rate: bool = True, wrong: float = 0.0
@@ -72,7 +74,7 @@ class EntityF1(Reward):
         places = words(response.text)
         chosen = entities(response.text.split())
         most, credit = -1.0, []
-        for reference in example.references:
+        for reference in filter(_has_scheme, example.references):
             gold = set(entities(reference.split()))
             right = [entity for entity in chosen if entity in gold]
             whole = self._whole(len(chosen), len(gold))
@@ -93,30 +95,29 @@ class EntityF1(Reward):
                 most, credit = score, spans
         return on_spans(response, credit)
 
-    def _whole(self, found: int, wanted: int) -> float:
+    def counts(self, example: Example, response: Response) -> Sequence[float]:
+        """See `Pooled.counts`: entities right, found and wanted."""
+        found = set(entities(response.text.split()))
+        golds = [
+            set(entities(reference.split()))
+            for reference in filter(_has_scheme, example.references)
+        ]
+        rows = [(len(found & g), len(found), len(g)) for g in golds]
+        return max(rows, key=self._of, default=(0, len(found), 0))
+
+    def pooled(self, sums: np.ndarray) -> np.ndarray:
+        """See `Pooled.pooled`."""
+        return np.array([self._of(row) for row in sums])
+
+    def _of(self, row: Sequence[float]) -> float:
+        right, found, wanted = row
+        return right / self._whole(found, wanted) if right else 0.0
+
+    def _whole(self, found: float, wanted: float) -> float:
         if self.statistic == "f1":
             return (found + wanted) / 2
         return found if self.statistic == "precision" else wanted
 
 
-def entities(tags: Sequence[str]) -> list[Entity]:
-    """The entities that a sequence of tags marks, in order."""
-    found = []
-    first, before, kind_before = 0, "O", ""
-    for index, tag in enumerate([*tags, "O"]):
-        position, kind = _read(tag)
-        other = kind != kind_before
-        if before != "O" and (before in "ES" or position in "BSO" or other):
-            found.append(Entity(kind_before, first, index - 1))
-        if position != "O" and (position in "BS" or before in "ESO" or other):
-            first = index
-        before, kind_before = position, kind
-    return found
-
-
-def _read(tag: str) -> tuple[str, str]:
-    """ "B-PER" -> ("B", "PER"); what is no tag is outside."""
-    position, dash, kind = tag.partition("-")
-    if position in ("B", "I", "E", "S") and dash:
-        return position, kind
-    return "O", ""
+def _has_scheme(reference: str) -> bool:
+    return all(read(tag) is not None for tag in reference.split())

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
 from tf_tokenrl.rewards.shared.placement import Span, on_spans, words
+from tf_tokenrl.rewards.shared.pooled import Pooled
 
 STATISTICS = ("f1", "precision", "recall")
 
 
-class TokenF1(Reward):
+class TokenF1(Reward, Pooled):
     """Micro-averaged F1 over all tags but one, from 0 to 1.
 
         precision = TP / C,  recall = TP / G,  F1 = 2 TP / (C + G)
@@ -19,7 +22,8 @@ class TokenF1(Reward):
     `outside`; TP those that are equal at the same place. Each right tag earns
     an equal part on its own token, and an answer earns its score. Where
     neither has such a tag the score is 1, shared by all tokens of the tags;
-    where only one has, it is 0. The best reference counts.
+    where only one has, it is 0. The best reference counts. Many answers
+    together have the score of all their tags; 0 where there is none at all.
 
     Attributes:
         statistic: "f1", "precision" or "recall".
@@ -32,6 +36,8 @@ class TokenF1(Reward):
         nothing was (`zero_division`); a reward of 0 for a right answer would
         teach to tag something.
     """
+
+    headline = True
 
     def __init__(self, statistic: str = "f1", outside: str = "O"):
         if statistic not in STATISTICS:
@@ -54,19 +60,45 @@ class TokenF1(Reward):
         spans = [Span(*places[index], amount) for index, amount in best]
         return on_spans(response, spans)
 
+    def counts(self, example: Example, response: Response) -> Sequence[float]:
+        """See `Pooled.counts`: tags right, found and wanted."""
+        chosen = response.text.split()
+        golds = [reference.split() for reference in example.references]
+        rows = [self._counted(chosen, gold) for gold in golds]
+        found = len(chosen) - chosen.count(self.outside)
+        return max(rows, key=self._of, default=(0, found, 0))
+
+    def pooled(self, sums: np.ndarray) -> np.ndarray:
+        """See `Pooled.pooled`."""
+        return np.array([self._of(row) for row in sums])
+
+    def _of(self, row: Sequence[float]) -> float:
+        right, found, wanted = row
+        return right / self._whole(found, wanted) if right else 0.0
+
+    def _counted(
+        self, chosen: Sequence[str], gold: Sequence[str]
+    ) -> tuple[int, int, int]:
+        right = sum(
+            tag == wanted != self.outside
+            for tag, wanted in zip(chosen, gold, strict=False)
+        )
+        found = len(chosen) - chosen.count(self.outside)
+        return right, found, len(gold) - gold.count(self.outside)
+
+    def _whole(self, found: float, wanted: float) -> float:
+        if self.statistic == "f1":
+            return (found + wanted) / 2
+        return found if self.statistic == "precision" else wanted
+
     def _credit(
         self, chosen: Sequence[str], gold: Sequence[str]
     ) -> list[tuple[int, float]]:
         """`(word, amount)`; word -1 stands for the whole answer."""
-        found = len(chosen) - chosen.count(self.outside)
-        wanted = len(gold) - gold.count(self.outside)
+        _, found, wanted = self._counted(chosen, gold)
         if not found and not wanted:
             return [(-1, 1.0)]
-        whole = {
-            "f1": (found + wanted) / 2,
-            "precision": found,
-            "recall": wanted,
-        }[self.statistic]
+        whole = self._whole(found, wanted)
         pairs = enumerate(zip(chosen, gold, strict=False))
         return [
             (index, 1.0 / whole)

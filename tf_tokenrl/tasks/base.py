@@ -25,6 +25,10 @@ class Task(ABC):
             TokenRLError: the data cannot be read, or the split is empty.
         """
 
+    def remark(self) -> str:
+        """How `examples` read the data, where that needs saying; else ""."""
+        return ""
+
 
 class LabelTask(Task):
     """A task whose answers are labels, joined by spaces.
@@ -32,9 +36,28 @@ class LabelTask(Task):
     Attributes:
         unit: "word", each word of a prompt gets a label, or "text", it gets
             one as a whole.
+        names: of classes that data give by number: 0 is the first.
     """
 
     unit: str = "text"
+    names: tuple[str, ...] = ()
+
+    def named(self, label: str, row: str) -> str:
+        """The name of a label that may be a class number.
+
+        Raises:
+            TokenRLError: there are names, and the label is none of them.
+        """
+        if not self.names or label in self.names:
+            return label
+        if label.isdecimal() and int(label) < len(self.names):
+            return self.names[int(label)]
+        raise TokenRLError(
+            f'Row "{row}" has the label "{label}", which is neither a number '
+            f"below {len(self.names)} nor one of the names that were given "
+            f"({', '.join(self.names)}): give the name of each class, in the "
+            "order of their numbers."
+        )
 
     def labels(self, examples: Iterable[Example]) -> tuple[str, ...]:
         """All labels that the references have, sorted.

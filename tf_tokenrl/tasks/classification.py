@@ -1,5 +1,7 @@
 """Classification: a text gets one label."""
 
+from collections.abc import Sequence
+
 from tf_tokenrl.datasets import readers
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
@@ -14,15 +16,21 @@ class Classification(LabelTask):
         source: the field with the text, a list of texts is joined; where a
             row lacks it, "text" or "sentence".
         target: the field with the label, or else "label".
+        labels: names of the classes, where the data give their numbers.
     """
 
     unit = "text"
     metrics = {"accuracy": "exact_match(normalize=False)"}
 
     def __init__(
-        self, data: str, source: str = "source", target: str = "target"
+        self,
+        data: str,
+        source: str = "source",
+        target: str = "target",
+        labels: Sequence[str] = (),
     ):
         self.data = str(data)
+        self.names = tuple(labels)
         self.source = (source, "text", "sentence")
         self.target = (target, "label")
 
@@ -45,4 +53,4 @@ class Classification(LabelTask):
                 "give each text one."
             )
         prompt = " ".join(readers.texts(row, self.source, self.data))
-        return Example(prompt, tuple(labels), key)
+        return Example(prompt, (self.named(labels[0], key),), key)

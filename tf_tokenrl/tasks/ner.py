@@ -1,11 +1,13 @@
 """Named entities: each word of a text gets a tag."""
 
 import re
+from collections.abc import Sequence
 
 from tf_tokenrl.datasets import readers
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.tasks.base import LabelTask
+from tf_tokenrl.text import tags as schemes
 
 _SPACE = re.compile(r"[ \t\n\v\f\r]+")  # what `tf.strings.split` splits at
 
@@ -13,10 +15,10 @@ _SPACE = re.compile(r"[ \t\n\v\f\r]+")  # what `tf.strings.split` splits at
 class Ner(LabelTask):
     """Words and tags from column files, JSON Lines or TensorFlow Datasets.
 
-    The prompt is the words joined by spaces, the reference their tags. Tags
-    of spans are made IOB2: the first tag of a span is B-, whether the data
-    say so (IOB2) or only where two spans of one kind meet (IOB1, as
-    CoNLL-2003 does). Other tags stay as they are.
+    The prompt is the words joined by spaces, the reference their tags, in any
+    scheme that `tf_tokenrl.text.tags` reads: "B_PER" and "PER-B" are written
+    "B-PER", and IOB1 (as in CoNLL-2003) as IOB2. Tags that mark no spans stay
+    as they are; numbers need names.
 
     Args:
         data: see `tf_tokenrl.datasets.readers`.
@@ -24,6 +26,7 @@ class Ner(LabelTask):
             it, "tokens".
         target: the field with the tags, likewise; or else "ner", "ner_tags"
             or "tags".
+        labels: names of the tags, where the data give their numbers.
 
     Source: Tjong Kim Sang and Veenstra (1999), "Representing Text Chunks".
     """
@@ -32,9 +35,15 @@ class Ner(LabelTask):
     metrics = {"token_accuracy": "token_accuracy", "entity_f1": "entity_f1"}
 
     def __init__(
-        self, data: str, source: str = "source", target: str = "target"
+        self,
+        data: str,
+        source: str = "source",
+        target: str = "target",
+        labels: Sequence[str] = (),
     ):
         self.data = str(data)
+        self.names = tuple(labels)
+        self._scheme = schemes.Scheme("", False, "")
         self.source = (source, "tokens")
         self.target = (target, "ner", "ner_tags", "tags")
 
@@ -42,33 +51,49 @@ class Ner(LabelTask):
         """See `Task.examples`.
 
         Raises:
-            TokenRLError: words and tags of a row differ in number.
+            TokenRLError: words and tags of a row differ in number, or the tags
+                are numbers without names.
         """
         rows = readers.read(self.data, split, self.source)
-        return [self._example(row, i, split) for i, row in enumerate(rows)]
+        pairs = [self._read(r, i, split) for i, r in enumerate(rows)]
+        found = {tag for _, tags in pairs for tag in tags}
+        if found and all(tag.isdecimal() for tag in found):
+            raise TokenRLError(
+                f'The tags of "{self.data}" are class numbers ('
+                f"{', '.join(sorted(found, key=int)[:9])}): give their names "
+                "in the order of the numbers, as in --labels O B-PER I-PER."
+            )
+        self._scheme = schemes.scheme(tags for _, tags in pairs)
+        return [
+            e._replace(references=(" ".join(schemes.in_one_form(tags)),))
+            for e, tags in pairs
+        ]
 
-    def _example(self, row: dict, index: int, split: str) -> Example:
+    def remark(self) -> str:
+        """Which scheme the tags that were read last have."""
+        found = self._scheme
+        if found.name == "IOB1":
+            return f"Tags: IOB1, such as {found.example}, written as IOB2."
+        if found.name:
+            return f"Tags: {found.name}, such as {found.example}."
+        return (
+            f'Tags: no scheme of spans ("{found.example}" is not B-, I- or '
+            "the like), so entity_f1 does not apply; token_f1 and "
+            "token_accuracy do."
+        )
+
+    def _read(
+        self, row: dict, index: int, split: str
+    ) -> tuple[Example, list[str]]:
+        """A row without its reference, and its tags as they are written."""
         key = str(row.get("key", f"{split}-{index}"))
         prompt = " ".join(readers.texts(row, self.source, self.data))
         tags = " ".join(readers.texts(row, self.target, self.data)).split()
+        tags = [self.named(tag, key) for tag in tags]
         words = len([word for word in _SPACE.split(prompt) if word])
         if words != len(tags):
             raise TokenRLError(
                 f'Row "{key}" of "{self.data}" has {words} words but '
                 f'{len(tags)} tags ("{prompt[:40]}..."): give each word one.'
             )
-        return Example(prompt, (" ".join(begin_spans(tags)),), key)
-
-
-def begin_spans(tags: list[str]) -> list[str]:
-    """IOB1 or IOB2 tags as IOB2: an I- that continues nothing becomes B-."""
-    made = []
-    before = "O"
-    for tag in tags:
-        kind = tag.removeprefix("I-")
-        if kind != tag and before not in (tag, f"B-{kind}"):
-            made.append(f"B-{kind}")
-        else:
-            made.append(tag)
-        before = tag
-    return made
+        return Example(prompt, (), key), tags
