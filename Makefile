@@ -4,8 +4,10 @@ ENVIRONMENT := .venv/bin/python
 STAMP := .venv/.installed
 # Two processes; the tests of a file stay together.
 TWO := --numprocesses=2 --dist=loadfile
+CHECKED := tests/ops tests/schedules tests/rewards tests/algorithms \
+	tests/test_architecture.py tests/test_catalog.py tests/test_errors.py
 
-.PHONY: setup demo test test-all lint lock clean
+.PHONY: setup demo test test-serving test-all check docs lint lock clean
 
 setup: $(STAMP)
 
@@ -27,6 +29,18 @@ test: $(STAMP)
 test-all: $(STAMP)
 	@$(ENVIRONMENT) -m pytest $(TWO)
 
+# The serving side alone.
+test-serving: $(STAMP)
+	@$(ENVIRONMENT) -m pytest $(TWO) -m "not slow" tests/serving tests/client tests/parity tests/deployment
+
+# Under a minute: the mathematics, the floor plan, style and types.
+check: $(STAMP) lint
+	@$(ENVIRONMENT) -m pytest $(TWO) -m "not slow" $(CHECKED)
+
+docs: $(STAMP)
+	@$(ENVIRONMENT) -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
+	@echo "Open build/docs/index.html."
+
 lint: $(STAMP)
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
@@ -34,7 +48,7 @@ lint: $(STAMP)
 
 # Needs uv, a development tool; everything else needs only the Python above.
 lock:
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra test --extra dev --output-file requirements.lock
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra all --extra test --extra dev --extra docs --output-file requirements.lock
 
 clean:
 	rm -rf .venv build dist *.egg-info

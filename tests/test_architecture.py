@@ -9,7 +9,7 @@ from tests.support import architecture as house
 
 # From the bottom up; a module imports from its own layer or from below.
 LAYERS = [
-    {"errors", "files", "flow", "catalog", "expressions", "runs"}
+    {"errors", "extras", "files", "flow", "catalog", "expressions", "runs"}
     | {"schedules", "runtime"},
     {"ops"},
     {"text", "datasets", "feedback"},

@@ -12,6 +12,8 @@ TensorFlow and `tf-tokenrl --help` answers at once.
 import importlib
 import os
 
+from tf_tokenrl import extras
+
 __version__ = "0.1.0"
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -45,10 +47,11 @@ _PACKAGES = (
 
 
 def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in _PACKAGES:
-        return importlib.import_module(f"tf_tokenrl.{name}")
+    with extras.explaining():
+        if name in _HOMES:
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        if name in _PACKAGES:
+            return importlib.import_module(f"tf_tokenrl.{name}")
     raise AttributeError(f"module 'tf_tokenrl' has no attribute '{name}'")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tyro
 
-from tf_tokenrl import runs
+from tf_tokenrl import extras, runs
 from tf_tokenrl.errors import TokenRLError, unknown
 
 _COMMANDS = {
@@ -36,7 +36,8 @@ _WITHOUT_TENSORFLOW = ("pareto", "query", "report", "serve")
 def main() -> None:
     """Run a command; a mistake of the user's ends with one sentence."""
     try:
-        run(sys.argv[1:])
+        with extras.explaining():
+            run(sys.argv[1:])
     except TokenRLError as error:
         print(f"tf-tokenrl: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
