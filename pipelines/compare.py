@@ -24,7 +24,8 @@ class CompareOptions:
 
     Attributes:
         data: see `sft`; it stands for both parts.
-        task: name of a task, or "module:Class"; for both parts.
+        task: name of a task, or "module:Class"; "" takes the one that
+            `prepare` recorded; for both parts.
         out: folder of all runs.
         sft: the supervised start; its data, task, out and seed are set here.
         train: the reinforcement; so are its own, and its policy.
@@ -35,7 +36,7 @@ class CompareOptions:
     """
 
     data: Path = Path("runs/demo/data")
-    task: str = "headline"
+    task: str = ""
     out: Path = Path("runs/compare")
     sft: SftOptions = field(default_factory=SftOptions)
     train: TrainOptions = field(default_factory=TrainOptions)

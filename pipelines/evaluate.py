@@ -15,7 +15,8 @@ class EvaluateOptions:
     Attributes:
         policy: a policy that `sft` or `train` wrote.
         data: a folder that `prepare` wrote.
-        task: name of a task, or "module:Class".
+        task: name of a task, or "module:Class"; "" takes the one that
+            `prepare` recorded.
         split: "test", "validation" or "train".
         limit: most examples; 0 takes all.
         batch_size: prompts answered together.
@@ -24,7 +25,7 @@ class EvaluateOptions:
 
     policy: Path = Path("runs/demo/rl/policy.keras")
     data: Path = Path("runs/demo/data")
-    task: str = "headline"
+    task: str = ""
     split: str = "test"
     limit: int = 0
     batch_size: int = 64
@@ -37,10 +38,11 @@ def main(options: EvaluateOptions) -> dict[str, dict]:
     For a task of labels a table of precision, recall and F1 follows, and for
     tags of spans a second one of whole spans.
     """
-    task = tasks.get(options.task, data=str(options.data))
+    task = tasks.of(options.data, options.task)
     examples = task.examples(options.split)[: options.limit or None]
     metrics = {n: rewards.parse(text) for n, text in task.metrics.items()}
     policy = storage.load(options.policy)
+    task.check(policy)
     answers = evaluation.answer(policy, examples, batch_size=options.batch_size)
     found = evaluation.measure(answers, metrics)
     for name, estimate in found.items():
@@ -60,9 +62,9 @@ def main(options: EvaluateOptions) -> dict[str, dict]:
 def _label_scores(
     task: tasks.Task, answers: evaluation.Answers
 ) -> dict[str, label_scores.LabelScores]:
-    if not isinstance(task, tasks.LabelTask):
+    if not task.kind.labels:
         return {}
-    if task.unit == "text":
+    if task.kind.unit == "text":
         return {"labels": label_scores.text_scores(answers)}
     words = label_scores.word_scores(answers)
     entities = label_scores.entity_scores(answers)

@@ -22,6 +22,8 @@ class PrepareOptions:
         source: field with the text that is given.
         target: field with the answer that is wanted.
         labels: names of classes that the data give by number, 0 first.
+        template: the prompt, with fields in braces, such as
+            "Summarize: {source}"; "" takes the task's own.
         out: folder to write.
         vocabulary_size: tokens of the tokenizer.
         max_prompt_tokens: longer prompts are cut, or dropped where each
@@ -42,6 +44,7 @@ class PrepareOptions:
     source: str = "source"
     target: str = "target"
     labels: tuple[str, ...] = ()
+    template: str = ""
     out: Path = Path("runs/demo/data")
     vocabulary_size: int = 4096
     max_prompt_tokens: int = 96
@@ -68,7 +71,7 @@ def main(options: PrepareOptions) -> Path:
         data=options.data,
         source=options.source,
         target=options.target,
-        **({"labels": options.labels} if options.labels else {}),
+        **_given(labels=options.labels, template=options.template),
     )
     splits, counts = {}, {}
     earlier: set[str] = set()
@@ -84,7 +87,7 @@ def main(options: PrepareOptions) -> Path:
         counts[split][screening.ROWS_IN] = len(rows)
         screening.require_rows(split, splits[split], counts[split])
     read = splits["train"]
-    if isinstance(task, tasks.LabelTask):  # labels are no text
+    if task.kind.labels:
         read = [row._replace(references=()) for row in read]
     tokenizer = train_sentencepiece(
         screening.corpus(read, options.max_prompt_tokens),
@@ -109,11 +112,16 @@ def main(options: PrepareOptions) -> Path:
     return options.out
 
 
+def _given(**options) -> dict:
+    """What a task of the user's own need not take where it is not given."""
+    return {name: value for name, value in options.items() if value}
+
+
 def _cleaned(
     options: PrepareOptions, task: tasks.Task, rows: list[Example]
 ) -> list[Example]:
     """Clean texts; words with a label each stay as they are."""
-    if isinstance(task, tasks.LabelTask) and task.unit == "word":
+    if not task.kind.cleans:
         return rows
     steps = cleaning.steps(
         options.lowercase, options.remove_punctuation, options.remove_stop_words
@@ -129,10 +137,9 @@ def _fitted(
     processor,
 ) -> screening.Screened:
     """Rows that a policy has room for; labels are never too long."""
-    if not isinstance(task, tasks.LabelTask):
-        room = options.max_prompt_tokens - 1, options.max_answer_tokens - 1
-        return screening.fit(rows, processor, *room)
-    room = options.max_prompt_tokens - 2, sys.maxsize
-    if task.unit == "word":
-        return screening.fit_words(rows, processor, room[0])
-    return screening.fit(rows, processor, *room)
+    # The policy puts special tokens around a prompt and after an answer.
+    room = options.max_prompt_tokens - (2 if task.kind.labels else 1)
+    if not task.kind.cuts:
+        return screening.fit_words(rows, processor, room)
+    longest = sys.maxsize if task.kind.labels else options.max_answer_tokens - 1
+    return screening.fit(rows, processor, room, longest)

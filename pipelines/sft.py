@@ -1,5 +1,6 @@
 """Warm start: maximum likelihood on good answers, with Keras `fit`."""
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,8 @@ class SftOptions:
 
     Attributes:
         data: a folder that `prepare` wrote.
-        task: name of a task, or "module:Class".
+        task: name of a task, or "module:Class"; "" takes the one that
+            `prepare` recorded.
         out: folder of this run; `policy.keras` is written there.
         start: policy to go on from; by default one with fresh weights.
         preset: pretrained weights for a fresh policy, by a KerasHub name or
@@ -52,7 +54,7 @@ class SftOptions:
     """
 
     data: Path = Path("runs/demo/data")
-    task: str = "headline"
+    task: str = ""
     out: Path = Path("runs/sft")
     start: Path | None = None
     preset: str = ""
@@ -77,7 +79,9 @@ class SftOptions:
 def main(options: SftOptions) -> Path:
     """Train, save `policy.keras`, and report the perplexity."""
     keras.utils.set_random_seed(options.seed)
-    task = tasks.get(options.task, data=str(options.data))
+    task = tasks.of(options.data, options.task)
+    name = tasks.name_for(options.data, options.task)
+    options = dataclasses.replace(options, task=name)
     train, validation = task.examples("train"), task.examples("validation")
     with strategies.strategy(options.strategy).scope():
         policy = in_dtype(_policy(options, task, train), options.dtype)
@@ -116,9 +120,11 @@ def _optimizer(options: SftOptions, rows: int) -> keras.Optimizer:
 
 def _policy(options: SftOptions, task: tasks.Task, train: list[Example]):
     if options.start is not None:
-        return storage.load(options.start)
-    if isinstance(task, tasks.LabelTask):
-        return _labelling_policy(options, task.labels(train), task.unit)
+        policy = storage.load(options.start)
+        task.check(policy)
+        return policy
+    if task.kind.labels:
+        return _labelling_policy(options, task.labels(train), task.kind.unit)
     if options.preset:
         return from_preset.policy(
             options.preset,

@@ -56,10 +56,11 @@ class TrainOptions:
     Attributes:
         policy: a policy that `sft` wrote.
         data: a folder that `prepare` wrote.
-        task: name of a task, or "module:Class".
+        task: name of a task, or "module:Class"; "" takes the one that
+            `prepare` recorded.
         out: folder of this run.
         reward: rewards added and scaled, such as
-            "rouge(variant='l') - 0.1 * kl".
+            "rouge(variant='l') - 0.1 * kl"; "" takes the task's own.
         algorithm: "ppo", "grpo", "actor_critic", "reinforce", "mixed",
             "mixer", "dqn", with options such as "ppo(clip=0.1, epochs=2)".
         exploration: "exploration(temperature=..., uniform=...)", numbers or
@@ -106,9 +107,9 @@ class TrainOptions:
 
     policy: Path = Path("runs/sft/policy.keras")
     data: Path = Path("runs/demo/data")
-    task: str = "headline"
+    task: str = ""
     out: Path = Path("runs/rl")
-    reward: str = "rouge(variant='l') - 0.02 * kl"
+    reward: str = ""
     algorithm: str = "ppo"
     exploration: str = "exploration"
     kl: str = ""
@@ -140,13 +141,15 @@ class TrainOptions:
 def main(options: TrainOptions) -> Path:
     """Train, save `policy.keras`, and keep what the report needs."""
     strategy = strategies.strategy(options.strategy)  # before any work
-    task = tasks.get(options.task, data=str(options.data))
+    task = tasks.of(options.data, options.task)
+    options = _settled(options, task)
     reward = rewards.parse(options.reward)
     kind, algorithm = _learning(options.algorithm)
     exploring = exploration.parse(options.exploration)
     train, test = task.examples("train"), task.examples("test")
     with strategy.scope(), RewardProcesses(options.reward_processes):
         policy = in_dtype(storage.load(options.policy), options.dtype)
+        task.check(policy)
         policy.temperature = options.temperature or policy.temperature
         if options.gradient_checkpointing:
             policy.checkpoint_gradients()
@@ -188,6 +191,20 @@ def main(options: TrainOptions) -> Path:
         storage.save(policy, path)
         print(f"Policy: {path}")
     return path
+
+
+def _settled(options: TrainOptions, task: tasks.Task) -> TrainOptions:
+    """The options with what the data and the task decide."""
+    if not (options.reward or task.reward):
+        raise TokenRLError(
+            f"The task {type(task).__name__} has no reward of its own: say "
+            "by --reward what counts."
+        )
+    return dataclasses.replace(
+        options,
+        task=tasks.name_for(options.data, options.task),
+        reward=options.reward or task.reward,
+    )
 
 
 def _learning(expression: str) -> tuple[type[Trainer], Algorithm]:

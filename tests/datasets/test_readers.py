@@ -68,7 +68,9 @@ def test_texts_of_a_field():
     row = {"a": "x", "b": ["x", "y"], "c": None, "d": 3, "e": [], "f": {}}
     found = [readers.texts(row, field, "data") for field in "abcde"]
     assert found == [["x"], ["x", "y"], [], ["3"], []]
-    with pytest.raises(TokenRLError, match='"f" of "data".*another field'):
+    with pytest.raises(
+        TokenRLError, match='of "data": field "f".*another field'
+    ):
         readers.texts(row, "f", "data")
 
 

@@ -60,7 +60,6 @@ def run(request, tmp_path_factory):
     )
     policy = sft.main(
         sft.SftOptions(
-            task=request.param,
             data=data,
             out=folder / "sft",
             model=MODEL,
@@ -89,9 +88,7 @@ def test_prepared_rows_keep_their_labels(run):
 def test_tables_follow_the_metrics(run, tmp_path, capsys):
     task, data, policy = run
     found = evaluate.main(
-        evaluate.EvaluateOptions(
-            policy, data, task, out=tmp_path / "results.json"
-        )
+        evaluate.EvaluateOptions(policy, data, out=tmp_path / "results.json")
     )
     names = {
         "ner": ["token_accuracy", "entity_f1", "labels", "entities"],
@@ -102,6 +99,25 @@ def test_tables_follow_the_metrics(run, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "precision    recall        f1   support" in printed
     assert "macro" in printed and "micro" in printed
+
+
+def test_the_task_is_recorded_and_others_are_refused(run, tmp_path):
+    task, data, policy = run
+    options = json.loads((policy.parent / "options.json").read_text())
+    assert options["task"] == task
+    with pytest.raises(TokenRLError, match=f'prepared for the task "{task}"'):
+        evaluate.main(evaluate.EvaluateOptions(policy, data, "headline"))
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        "".join(f'{{"source": "a {i}", "target": "b"}}\n' for i in range(90))
+    )
+    for command, made in (
+        (train.main, train.TrainOptions(policy, rows, out=tmp_path / "rl")),
+        (evaluate.main, evaluate.EvaluateOptions(policy, rows, split="train")),
+    ):
+        with pytest.raises(TokenRLError, match='the task "headline" needs one'):
+            command(made)
+    assert not (tmp_path / "rl").exists()
 
 
 @pytest.mark.slow

@@ -12,6 +12,12 @@ from tf_tokenrl.errors import TokenRLError
 ENDINGS = (".jsonl", ".jsonl.gz")
 
 
+class Row(dict):
+    """A row, and where it stands, as '"rows.jsonl", line 7'."""
+
+    place: str = ""
+
+
 def read_jsonl(path: Path) -> list[dict]:
     """The objects of a file, empty lines aside.
 
@@ -54,7 +60,9 @@ def _row(path: Path, number: int, line: str) -> dict:
             f"{line.strip()[:40]!r}; write one object per line, such as "
             '{"source": "...", "target": "..."}.'
         )
-    return row
+    placed = Row(row)
+    placed.place = f'"{path}", line {number}'
+    return placed
 
 
 def read_text(path: Path) -> str:

@@ -14,6 +14,17 @@ OPTIONS, STATISTICS, TOKENIZER = (
 )
 
 
+def recorded(folder: str | Path) -> dict:
+    """The options with which a folder was prepared; none for other data.
+
+    Raises:
+        TokenRLError: they cannot be read.
+    """
+    folder = Path(folder)
+    whole = all((folder / name).is_file() for name in (OPTIONS, STATISTICS))
+    return files.read_json(folder / OPTIONS) if whole else {}
+
+
 def is_current(folder: Path, options: dict) -> bool:
     """Whether `folder` holds what these options give.
 
@@ -23,7 +34,7 @@ def is_current(folder: Path, options: dict) -> bool:
     if not folder.exists():
         return False
     try:
-        return files.read_json(folder / OPTIONS) == options
+        return files.read_json(folder / OPTIONS) == files.finite(options)
     except TokenRLError as error:
         raise TokenRLError(
             f'"{folder}" exists and is not a folder of prepared data; choose '

@@ -89,7 +89,7 @@ def texts(row: dict, field: str | tuple[str, ...], data: str) -> list[str]:
     found = [name for name in names if name in row]
     if not found:
         raise TokenRLError(
-            f'A row of "{data}" has no field "{names[0]}"; it has '
+            f'{place(row, data)} has no field "{names[0]}"; it has '
             f"{', '.join(sorted(row)) or 'none'}."
         )
     field = found[0]
@@ -97,10 +97,23 @@ def texts(row: dict, field: str | tuple[str, ...], data: str) -> list[str]:
     values = value if isinstance(value, list) else [value]
     if not all(v is None or isinstance(v, (str, int, float)) for v in values):
         raise TokenRLError(
-            f'Field "{field}" of "{data}" holds {str(value)[:60]}, which is '
-            "neither a text nor a list of texts; choose another field."
+            f'{place(row, data)}: field "{field}" holds {str(value)[:60]}, '
+            "which is neither a text nor a list of texts; choose another field."
         )
     return [str(v) for v in values if v is not None]
+
+
+def place(row: dict, data: str, key: str = "") -> str:
+    """Where a row stands, to begin a sentence with.
+
+    Args:
+        row: of a source.
+        data: the source.
+        key: the name of the row, which tells its split where it has no other.
+    """
+    name = f'Row "{key}"' if key else "A row"
+    where = getattr(row, "place", "")
+    return f"{name} of {where}" if where else f'{name} of "{data}"'
 
 
 def _share(row: dict, field, data: str, lacking: set[str]) -> str:

@@ -41,6 +41,11 @@ class Policy(keras.Model):
     slots: int | None = None  # answers under way at a time; None is all
     largest_logits = categorical.LARGEST  # bytes; more are made by parts
 
+    @property
+    def kind(self) -> str:
+        """What it answers: it "writes", "tags" or "classifies"."""
+        return "writes"
+
     def __init__(
         self,
         tokenizer,

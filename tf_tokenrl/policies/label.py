@@ -51,6 +51,11 @@ class LabelPolicy(Policy):
 
     parts = ("tokenizer", "encoder")
 
+    @property
+    def kind(self) -> str:
+        """See `Policy.kind`."""
+        return "tags" if self.unit == "word" else "classifies"
+
     def __init__(
         self,
         encoder,

@@ -1,6 +1,7 @@
-"""Classification: a text gets one label."""
+"""Classification: a text gets one label.
 
-from collections.abc import Sequence
+{"text": "The best film of the year.", "label": "positive"}
+"""
 
 from tf_tokenrl.datasets import readers
 from tf_tokenrl.errors import TokenRLError
@@ -12,45 +13,31 @@ class Classification(LabelTask):
     """Texts and labels from JSON Lines or TensorFlow Datasets.
 
     Args:
-        data: see `tf_tokenrl.datasets.readers`.
-        source: the field with the text, a list of texts is joined; where a
-            row lacks it, "text" or "sentence".
+        data: see `Task`.
+        source: the field with the text, or else "text" or "sentence".
         target: the field with the label, or else "label".
         labels: names of the classes, where the data give their numbers.
     """
 
     unit = "text"
     metrics = {"accuracy": "exact_match(normalize=False)"}
+    reward = "exact_match(normalize=False) - 0.02 * kl"
+    sources = ("text", "sentence")
+    targets = ("label",)
 
-    def __init__(
-        self,
-        data: str,
-        source: str = "source",
-        target: str = "target",
-        labels: Sequence[str] = (),
-    ):
-        self.data = str(data)
-        self.names = tuple(labels)
-        self.source = (source, "text", "sentence")
-        self.target = (target, "label")
-
-    def examples(self, split: str) -> list[Example]:
-        """See `Task.examples`.
+    def example(self, row: dict, key: str) -> Example:
+        """See `Task.example`.
 
         Raises:
             TokenRLError: a row has no label, or several.
         """
-        rows = readers.read(self.data, split, self.source)
-        return [self._example(row, i, split) for i, row in enumerate(rows)]
-
-    def _example(self, row: dict, index: int, split: str) -> Example:
-        key = str(row.get("key", f"{split}-{index}"))
-        labels = readers.texts(row, self.target, self.data)
-        labels = [label.strip() for label in labels if label.strip()]
+        found, place = (
+            super().example(row, key),
+            readers.place(row, self.data, key),
+        )
+        labels = [text.strip() for text in found.references if text.strip()]
         if len(labels) != 1:
             raise TokenRLError(
-                f'Row "{key}" of "{self.data}" has {len(labels)} labels: '
-                "give each text one."
+                f"{place} has {len(labels)} labels: give each text one."
             )
-        prompt = " ".join(readers.texts(row, self.source, self.data))
-        return Example(prompt, (self.named(labels[0], key),), key)
+        return found._replace(references=(self.named(labels[0], place),))

@@ -1,4 +1,8 @@
-"""Headline: a text is given, its one-line summary is asked for."""
+"""Headline: a text is given, its one-line summary is asked for.
+
+{"source": "def area(width, height) Multiplies the two sides, which must be \
+in the same unit.", "target": "Compute the area of a rectangle."}
+"""
 
 from tf_tokenrl.datasets import readers
 from tf_tokenrl.flow import Example
@@ -8,13 +12,8 @@ from tf_tokenrl.tasks.base import Task
 class Headline(Task):
     """Summaries of docstrings, of the user's files or of any TFDS data set.
 
-    Args:
-        data: see `tf_tokenrl.datasets.readers`.
-        source: the field with the text; a list of texts is joined.
-        target: the field with the headline; a list holds several good ones.
-
     For "docstrings" the prompt is the signature and the body, the reference
-    is the summary, and the two field names mean nothing.
+    is the summary, and the fields that are named mean nothing.
     """
 
     metrics = {
@@ -23,29 +22,24 @@ class Headline(Task):
         "rouge_2": "rouge(variant='2')",
         "bleu": "bleu",
     }
+    reward = "rouge(variant='l') - 0.02 * kl"
 
     def __init__(
         self,
         data: str = "docstrings",
         source: str = "source",
         target: str = "target",
+        template: str = "",
     ):
-        self.data = str(data)
-        self.source = source
-        self.target = target
+        """See `Task`."""
+        super().__init__(data, source, target, template)
 
     def examples(self, split: str) -> list[Example]:
+        """See `Task.examples`."""
+        if self.data != "docstrings":
+            return super().examples(split)
         rows = readers.read(self.data, split, self.source)
-        if self.data == "docstrings":
-            return [_docstring(row) for row in rows]
-        return [self._example(row, i, split) for i, row in enumerate(rows)]
-
-    def _example(self, row: dict, index: int, split: str) -> Example:
-        return Example(
-            " ".join(readers.texts(row, self.source, self.data)),
-            tuple(readers.texts(row, self.target, self.data)),
-            str(row.get("key", f"{split}-{index}")),
-        )
+        return [_docstring(row) for row in rows]
 
 
 def _docstring(row: dict) -> Example:

@@ -1,7 +1,9 @@
-"""Named entities: each word of a text gets a tag."""
+"""Named entities: each word of a text gets a tag.
+
+{"tokens": ["Ada", "Lovelace", "writes"], "tags": ["B-PER", "I-PER", "O"]}
+"""
 
 import re
-from collections.abc import Sequence
 
 from tf_tokenrl.datasets import readers
 from tf_tokenrl.errors import TokenRLError
@@ -33,41 +35,52 @@ class Ner(LabelTask):
 
     unit = "word"
     metrics = {"token_accuracy": "token_accuracy", "entity_f1": "entity_f1"}
+    reward = "token_accuracy(rate=False) - 0.01 * kl"
+    sources = ("tokens",)
+    targets = ("ner", "ner_tags", "tags")
 
-    def __init__(
-        self,
-        data: str,
-        source: str = "source",
-        target: str = "target",
-        labels: Sequence[str] = (),
-    ):
-        self.data = str(data)
-        self.names = tuple(labels)
-        self._scheme = schemes.Scheme("", False, "")
-        self.source = (source, "tokens")
-        self.target = (target, "ner", "ner_tags", "tags")
+    _scheme = schemes.Scheme("", False, "")  # of what was read last
 
     def examples(self, split: str) -> list[Example]:
         """See `Task.examples`.
 
         Raises:
-            TokenRLError: words and tags of a row differ in number, or the tags
-                are numbers without names.
+            TokenRLError: the tags are numbers without names.
         """
-        rows = readers.read(self.data, split, self.source)
-        pairs = [self._read(r, i, split) for i, r in enumerate(rows)]
-        found = {tag for _, tags in pairs for tag in tags}
+        examples = super().examples(split)
+        rows = [example.reference.split() for example in examples]
+        found = {tag for tags in rows for tag in tags}
         if found and all(tag.isdecimal() for tag in found):
             raise TokenRLError(
                 f'The tags of "{self.data}" are class numbers ('
                 f"{', '.join(sorted(found, key=int)[:9])}): give their names "
                 "in the order of the numbers, as in --labels O B-PER I-PER."
             )
-        self._scheme = schemes.scheme(tags for _, tags in pairs)
+        self._scheme = schemes.scheme(rows)
         return [
-            e._replace(references=(" ".join(schemes.in_one_form(tags)),))
-            for e, tags in pairs
+            example._replace(references=(" ".join(schemes.in_one_form(tags)),))
+            for example, tags in zip(examples, rows, strict=True)
         ]
+
+    def example(self, row: dict, key: str) -> Example:
+        """See `Task.example`; tags are still in the scheme of the data.
+
+        Raises:
+            TokenRLError: words and tags of a row differ in number.
+        """
+        found, place = (
+            super().example(row, key),
+            readers.place(row, self.data, key),
+        )
+        tags = " ".join(found.references).split()
+        words = len([word for word in _SPACE.split(found.prompt) if word])
+        if words != len(tags):
+            raise TokenRLError(
+                f"{place} has {words} words but {len(tags)} tags "
+                f'("{found.prompt[:40]}..."): give each word one.'
+            )
+        names = " ".join(self.named(tag, place) for tag in tags)
+        return found._replace(references=(names,))
 
     def remark(self) -> str:
         """Which scheme the tags that were read last have."""
@@ -81,19 +94,3 @@ class Ner(LabelTask):
             "the like), so entity_f1 does not apply; token_f1 and "
             "token_accuracy do."
         )
-
-    def _read(
-        self, row: dict, index: int, split: str
-    ) -> tuple[Example, list[str]]:
-        """A row without its reference, and its tags as they are written."""
-        key = str(row.get("key", f"{split}-{index}"))
-        prompt = " ".join(readers.texts(row, self.source, self.data))
-        tags = " ".join(readers.texts(row, self.target, self.data)).split()
-        tags = [self.named(tag, key) for tag in tags]
-        words = len([word for word in _SPACE.split(prompt) if word])
-        if words != len(tags):
-            raise TokenRLError(
-                f'Row "{key}" of "{self.data}" has {words} words but '
-                f'{len(tags)} tags ("{prompt[:40]}..."): give each word one.'
-            )
-        return Example(prompt, (), key), tags
