@@ -124,6 +124,7 @@ def _prepare_options(options: DemoOptions, data: Path):
         max_answer_tokens=options.max_new_tokens,
         limit=options.limit,
         seed=options.seed,
+        overwrite=True,
     )
 
 
@@ -131,6 +132,7 @@ def _sft_options(options: DemoOptions, data: Path):
     return sft.SftOptions(
         data=data,
         out=options.out / "sft",
+        overwrite=True,
         model=options.model,
         max_prompt_tokens=options.max_prompt_tokens,
         max_new_tokens=options.max_new_tokens,

@@ -7,6 +7,7 @@ from pathlib import Path
 from tf_tokenrl import __version__, tasks
 from tf_tokenrl.datasets import cleaning, prepared, readers, screening
 from tf_tokenrl.datasets.splits import SPLITS
+from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.text.tokenizer import load_processor, train_sentencepiece
 
@@ -37,6 +38,7 @@ class PrepareOptions:
         deduplicate: drop rows that repeat a row of their split.
         limit: most rows of each split, drawn at random; 0: all.
         seed: of that draw.
+        overwrite: replace other prepared data that is in `out`.
     """
 
     task: str = "headline"
@@ -56,16 +58,28 @@ class PrepareOptions:
     deduplicate: bool = True
     limit: int = 0
     seed: int = 0
+    overwrite: bool = False
 
 
 def main(options: PrepareOptions) -> Path:
-    """Writes the folder `options.out`, or keeps it where it is current."""
-    record = {k: v for k, v in vars(options).items() if k != "out"}
+    """Writes the folder `options.out`, or keeps it where it is current.
+
+    Raises:
+        TokenRLError: the folder holds other data, which it would replace.
+    """
+    aside = ("out", "overwrite")
+    record = {k: v for k, v in vars(options).items() if k not in aside}
     record["data_version"] = readers.version(options.data)
     record["tf_tokenrl_version"] = __version__
     if prepared.is_current(options.out, record):
         print(f'"{options.out}" holds this data already.')
         return options.out
+    if options.out.exists() and not options.overwrite:
+        raise TokenRLError(
+            f'"{options.out}" holds data that was prepared with other options '
+            "or from other rows: give another --out, or replace it by "
+            "--overwrite."
+        )
     task = tasks.get(
         options.task,
         data=options.data,

@@ -1,4 +1,4 @@
-"""Warm start: maximum likelihood on good answers, with Keras `fit`."""
+"""Warm start: maximum likelihood on good answers."""
 
 import dataclasses
 import math
@@ -8,14 +8,46 @@ from pathlib import Path
 import keras
 
 from tf_tokenrl import files, runs, tasks
+from tf_tokenrl.callbacks import (
+    BestPolicy,
+    CsvLog,
+    DivergenceGuard,
+    EpochLines,
+    ProgressBar,
+    TensorBoardLog,
+    TimeLimit,
+)
+from tf_tokenrl.callbacks.checkpoint import Checkpoint
+from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.policies import from_preset, from_scratch, storage
+from tf_tokenrl.policies.divergence import actions_of
 from tf_tokenrl.policies.from_scratch import ModelOptions
 from tf_tokenrl.policies.label import LabelPolicy
 from tf_tokenrl.policies.precision import in_dtype
 from tf_tokenrl.runtime import strategies
 from tf_tokenrl.text.tokenizer import load_tokenizer
-from tf_tokenrl.training.objectives import likelihood
+from tf_tokenrl.training.learner import Learner
+from tf_tokenrl.training.objectives.likelihood import Likelihood
+from tf_tokenrl.training.updates.adam import Adam
+
+_LENGTH = (
+    "the learning rate falls until the last epoch, so that a longer run is "
+    "another one: begin it from this run's policy.keras, by --start"
+)
+# What may change when a run goes on.
+_FREE = {
+    "out",
+    "strategy",
+    "accumulation",
+    "jit",
+    "patience",
+    "seconds",
+    "checkpoint_every",
+    "max_restores",
+    "resume",
+    "overwrite",
+}
 
 
 @dataclass(frozen=True)
@@ -44,12 +76,20 @@ class SftOptions:
         warmup: steps of linear warm-up.
         weight_decay: of AdamW.
         prompt_weight: weight of a prompt's token against an answer's.
+        weighting: "none", or "gold", which weighs each token of the loss by
+            its probability now, see `Likelihood`.
+        gradient_clip: greatest global norm of the gradient; 0 sets no limit.
+        accumulation: parts in which a batch is computed.
         epochs: most passes over the data; the learning rate falls to 0
             with the last.
         patience: epochs without a better validation loss that end the run;
-            the best weights are kept.
-        seconds: end after the epoch, or within it, at which this time is
-            up; 0 sets no limit.
+            0 never ends it early. The best policy is kept.
+        seconds: end with the step in which this time is up; 0 sets no limit.
+        validation_rows: most rows to validate on, evenly spread; 0 takes all.
+        checkpoint_every: steps between two checkpoints.
+        resume: go on from the newest checkpoint in `out`, with the options
+            that the run began with; goes before `overwrite`.
+        overwrite: replace the run that is in `out`.
         seed: of weights and order.
     """
 
@@ -70,52 +110,132 @@ class SftOptions:
     warmup: int = 100
     weight_decay: float = 0.05
     prompt_weight: float = 0.2
+    weighting: str = "none"
+    gradient_clip: float = 1.0
+    accumulation: int = 1
     epochs: int = 8
     patience: int = 1
     seconds: float = 0.0
+    validation_rows: int = 1024
+    checkpoint_every: int = 500
+    resume: bool = False
+    overwrite: bool = False
     seed: int = 0
 
 
 def main(options: SftOptions) -> Path:
-    """Train, save `policy.keras`, and report the perplexity."""
+    """Train, keep the best policy as `policy.keras`, report its perplexity."""
     keras.utils.set_random_seed(options.seed)
+    strategy = strategies.strategy(options.strategy)
     task = tasks.of(options.data, options.task)
     name = tasks.name_for(options.data, options.task)
     options = dataclasses.replace(options, task=name)
     train, validation = task.examples("train"), task.examples("validation")
-    with strategies.strategy(options.strategy).scope():
+    held_out = _held_out(validation, options.validation_rows)
+    with strategy.scope():
         policy = in_dtype(_policy(options, task, train), options.dtype)
-        steps = _optimizer(options, len(train))
-        policy.compile(steps, jit_compile=options.jit)
-    runs.record(options.out, "sft", options)
-    policy.fit(
-        likelihood.batches(
+        learner = Learner(
             policy,
+            Likelihood(
+                prompt_weight=options.prompt_weight, weighting=options.weighting
+            ),
+            _optimizer(options, len(train)),
+            gradient_clip=options.gradient_clip,
+            accumulation=options.accumulation,
+            seed=options.seed,
+        )
+        learner.compile(options.jit)
+        checkpoint = Checkpoint(
+            learner,
+            options.out / "checkpoints",
+            every=options.checkpoint_every,
+            overwrite=options.overwrite,
+        )
+        best = _best(options, checkpoint)
+        guard = DivergenceGuard(
+            checkpoint, remedy="a lower --learning-rate or a longer --warmup"
+        )
+        checkpoint.remembered = [guard, best]
+        runs.take_up(
+            options.out, "sft", options, checkpoint, _FREE, {"epochs": _LENGTH}
+        )
+        history = learner.fit(
             train,
+            options.epochs,
             options.batch_size,
-            options.seed,
-            options.prompt_weight,
-        ),
-        validation_data=likelihood.batches(policy, validation, 128),
-        epochs=options.epochs,
-        callbacks=likelihood.callbacks(
-            options.out, options.patience, options.seconds
-        ),
-        verbose=likelihood.verbosity(),
-    )
-    nll = likelihood.nll(policy, validation)
-    results = {"validation_nll": nll, "validation_perplexity": math.exp(nll)}
-    files.write_json(options.out / "results.json", results)
-    path = storage.save(policy, options.out / "policy.keras")
-    print(f"Validation perplexity {math.exp(nll):.2f}; policy: {path}")
+            held_out,
+            [guard, best, *_telling(options, checkpoint), checkpoint],
+        )
+        if history and best.monitor not in history[-1]:  # its time was up
+            best.consider(policy, learner.measure(held_out)["nll"])
+    return _finish(options, best, len(held_out), len(validation))
+
+
+def _finish(
+    options: SftOptions, best: BestPolicy, measured: int, rows: int
+) -> Path:
+    """Write the results of the best policy, and say what they are."""
+    if best.best is None:
+        raise TokenRLError(
+            "The policy never became better than guessing, so none was saved "
+            f'in "{options.out}": begin again with a lower --learning-rate.'
+        )
+    perplexity = math.exp(best.best)
+    results = {
+        "validation_nll": best.best,
+        "validation_perplexity": perplexity,
+        "validation_rows": measured,
+    }
+    path = options.out / runs.POLICY
+    if best.path is not None:
+        files.write_json(options.out / "results.json", results)
+        part = f" on {measured} of {rows} rows" if measured < rows else ""
+        print(f"Validation perplexity {perplexity:.2f}{part}; policy: {path}")
     return path
 
 
-def _optimizer(options: SftOptions, rows: int) -> keras.Optimizer:
-    steps = options.epochs * math.ceil(rows / options.batch_size)
-    return likelihood.optimizer(
-        options.learning_rate, options.warmup, steps, options.weight_decay
+def _held_out(rows: list[Example], most: int) -> list[Example]:
+    """At most so many rows, evenly spread over all; 0 takes all."""
+    if not most or most >= len(rows):
+        return rows
+    return [rows[i * len(rows) // most] for i in range(most)]
+
+
+def _best(options: SftOptions, checkpoint: Checkpoint) -> BestPolicy:
+    """Keeps the best policy; one far worse than guessing is not good."""
+    actions = actions_of(checkpoint.trainer.policy)
+    return BestPolicy(
+        options.out / runs.POLICY if checkpoint.writes else None,
+        patience=options.patience,
+        limit=10.0 * math.log(actions),
     )
+
+
+def _telling(options: SftOptions, checkpoint: Checkpoint) -> list:
+    """What tells people about a run, and the limit of its time."""
+    limit = [TimeLimit(options.seconds)] if options.seconds > 0 else []
+    if not checkpoint.writes:
+        return limit
+    return [
+        EpochLines(),
+        ProgressBar(),
+        CsvLog(options.out / "log.csv"),
+        TensorBoardLog(options.out / "tensorboard"),
+        *limit,
+    ]
+
+
+def _optimizer(options: SftOptions, rows: int) -> keras.Optimizer:
+    """AdamW: a linear warm-up, then half a cosine down to 0."""
+    steps = options.epochs * math.ceil(rows / options.batch_size)
+    rate, warmup = options.learning_rate, options.warmup
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate / warmup if warmup else rate,
+        max(steps - warmup, 1),
+        warmup_target=rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    return Adam(schedule, weight_decay=options.weight_decay, beta_2=0.98)
 
 
 def _policy(options: SftOptions, task: tasks.Task, train: list[Example]):

@@ -1,6 +1,5 @@
 """Reinforcement learning: make a policy's answers earn more."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +46,10 @@ _FREE = {
     "overwrite",
     "sample_answers",
 }
+_LENGTH = (
+    "the learning rate falls until the last step, so that a longer run is "
+    "another one: begin it from this run's policy.keras, by --policy"
+)
 
 
 @dataclass(frozen=True)
@@ -177,19 +180,27 @@ def main(options: TrainOptions) -> Path:
         watching = _watching(options, checkpoint, task, reward)
         checkpoint.remembered = watching
         preflight.check_batch(trainer, train, options.batch_size)
-        _begin(options, checkpoint)
+        runs.take_up(
+            options.out,
+            "train",
+            options,
+            checkpoint,
+            _free(options),
+            {"steps": _LENGTH, "final_learning_rate": _LENGTH},
+        )
         trainer.fit(
             train,
             options.steps,
             options.batch_size,
             callbacks=[*watching, *_logging(options, checkpoint), checkpoint],
         )
-    path = options.out / "policy.keras"
+    path = options.out / runs.POLICY
     if checkpoint.writes:
-        shown = samples(trainer, test[: options.sample_answers])
-        files.write_json(options.out / "samples.json", shown)
         storage.save(policy, path)
         print(f"Policy: {path}")
+        shown = test[: options.sample_answers]
+        found = samples(trainer, shown) if shown else []
+        files.write_json(options.out / "samples.json", found)
     return path
 
 
@@ -217,18 +228,6 @@ def _learning(expression: str) -> tuple[type[Trainer], Algorithm]:
     return Trainer, algorithms.parse(expression)
 
 
-def _begin(options: TrainOptions, checkpoint: Checkpoint) -> None:
-    """Take up the run that is in `out`, or make sure that none is lost."""
-    if options.resume:
-        finished = checkpoint.restore()
-        runs.check_unchanged(options.out, options, _free(options))
-        print(f"Resumed after {finished} steps.")
-    checkpoint.check_free()
-    if checkpoint.writes:
-        kept = dataclasses.replace(options, overwrite=False)
-        runs.record(options.out, "train", kept)
-
-
 def _free(options: TrainOptions) -> set[str]:
     """Options that may change when a run goes on.
 
@@ -240,10 +239,11 @@ def _free(options: TrainOptions) -> set[str]:
 
 
 def _optimizer(options: TrainOptions, algorithm) -> keras.Optimizer:
+    first, last = options.learning_rate, options.final_learning_rate
+    if first == last:  # then a longer run is the same run, gone on with
+        return Adam(first, epsilon=1e-5)
     updates = options.steps * algorithm.epochs * algorithm.minibatches
-    schedule = keras.optimizers.schedules.PolynomialDecay(
-        options.learning_rate, updates, options.final_learning_rate
-    )
+    schedule = keras.optimizers.schedules.PolynomialDecay(first, updates, last)
     return Adam(schedule, epsilon=1e-5)
 
 

@@ -17,6 +17,7 @@ _COMMANDS = {
     "prepare": "clean, screen and split data, and train a tokenizer",
     "sft": "supervised warm start by maximum likelihood",
     "train": "reinforcement learning on per-token rewards",
+    "recover": "write a checkpoint of a run as a policy",
     "evaluate": "metrics of a policy with confidence intervals",
     "export": "write a policy as a SavedModel",
     "serve": "serve SavedModels over gRPC, as tensorflow_model_server does",

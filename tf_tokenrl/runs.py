@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +76,71 @@ def read_options(path: Path, cls: type) -> Any:
         raise TokenRLError(f'"{path}" does not fit: {reasons}.') from error
 
 
-def check_unchanged(folder: Path, options: Any, free: Collection[str]) -> None:
+POLICY = "policy.keras"  # what a run's folder holds when it has ended
+
+
+def take_up(
+    folder: Path,
+    command: str,
+    options: Any,
+    checkpoint: Any,
+    free: Collection[str],
+    why_not: Mapping[str, str] | None = None,
+) -> None:
+    """Go on with the run in `folder`, or begin one where that harms none.
+
+    The rule of every command that trains: finished work is replaced only by
+    `overwrite`, and `resume` goes on with a run that is there.
+
+    Args:
+        folder: of the run.
+        command: its name.
+        options: a dataclass with `resume` and `overwrite`.
+        checkpoint: a `Checkpoint` in that folder.
+        free: names of options that may change when a run goes on.
+        why_not: for other options, why they may not.
+
+    Raises:
+        TokenRLError: there is no run to go on with, or it began with other
+            options; or there is one that would be replaced.
+    """
+    if options.resume:
+        if not checkpoint.exists:
+            raise TokenRLError(
+                f'There is no run in "{folder}" to resume: check --out, or '
+                "leave --resume out to begin one there."
+            )
+        check_unchanged(folder, options, free, why_not or {})
+        print(f"Resumed after {checkpoint.restore()} steps.")
+    elif not options.overwrite and (folder / POLICY).exists():
+        raise TokenRLError(
+            f'"{folder}" holds the policy of an earlier run: give another '
+            "--out, move it aside, or replace it by --overwrite."
+        )
+    checkpoint.check_free()
+    if checkpoint.writes:
+        if not options.resume:
+            (folder / POLICY).unlink(missing_ok=True)
+        kept = dataclasses.replace(options, overwrite=False, resume=False)
+        record(folder, command, kept)
+
+
+def check_unchanged(
+    folder: Path,
+    options: Any,
+    free: Collection[str],
+    why_not: Mapping[str, str],
+) -> None:
     """The options of a run that goes on must be those it began with.
+
+    Paths are not compared, for a project may be moved: what the files at
+    their ends hold is, by `Checkpoint`.
 
     Args:
         folder: of the run; one without `options.json` is not compared.
         options: a dataclass, those of now.
         free: names of options that may change.
+        why_not: for other options, why they may not.
 
     Raises:
         TokenRLError: an option that is not free has another value now.
@@ -92,20 +150,24 @@ def check_unchanged(folder: Path, options: Any, free: Collection[str]) -> None:
         return
     before = upgraded(files.read_json(path))
     now = json.loads(json.dumps(as_plain(options)))
+    paths = {n for n, v in vars(options).items() if isinstance(v, Path)}
     changed = [
         name
         for name in now
-        if name in before and name not in free and before[name] != now[name]
+        if name in before
+        and name not in paths | set(free)
+        and before[name] != now[name]
     ]
     if changed:
         values = "; ".join(
             f"{name} was {before[name]!r}, now {now[name]!r}"
             for name in changed
         )
+        reasons = [why_not[name] for name in changed if name in why_not]
         raise TokenRLError(
             f'The run in "{folder}" began with other options ({values}): '
             "resume with the same, or begin a run of its own with another "
-            "--out."
+            f"--out{''.join(f'; {reason}' for reason in reasons)}."
         )
 
 

@@ -77,12 +77,15 @@ def test_the_same_options_give_the_same_bytes_and_are_reused(options, capsys):
     assert files == {p.name: p.read_bytes() for p in again.out.iterdir()}
 
 
-def test_other_options_replace_the_folder(options):
+def test_other_options_replace_the_folder_only_when_told_to(options):
     first = prepared(options)
     other = dataclasses.replace(
         options, remove_stop_words=True, lowercase=True, limit=50
     )
-    second = prepared(other)
+    with pytest.raises(TokenRLError, match="other options.*--overwrite"):
+        main(other)
+    assert prepared(options) == first
+    second = prepared(dataclasses.replace(other, overwrite=True))
     assert len(second["train"]) <= 50 < len(first["train"])
     assert all(" the " not in f" {e.prompt} " for e in second["train"])
     assert second["train"][0].reference.startswith("about")
@@ -105,6 +108,6 @@ def test_bad_options_are_one_sentence_and_change_nothing(
 ):
     before = prepared(options)
     with pytest.raises(TokenRLError, match=words) as error:
-        main(dataclasses.replace(options, **changes))
+        main(dataclasses.replace(options, overwrite=True, **changes))
     assert "\n" not in str(error.value)
     assert prepared(options) == before

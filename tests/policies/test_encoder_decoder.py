@@ -13,7 +13,7 @@ from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.policies import from_preset
 from tf_tokenrl.policies.causal import CausalPolicy
 from tf_tokenrl.policies.encoder_decoder import EncoderDecoderPolicy
-from tf_tokenrl.training.objectives import likelihood
+from tf_tokenrl.training.objectives.likelihood import Likelihood
 
 PROMPTS = ["the name of a given file", "", "open", "return a list or value"]
 NOT_CAUSAL = "BartSeq2.* an EncoderDecoderPolicy"
@@ -49,10 +49,15 @@ def test_prompts_are_not_learned():
     """The decoder writes no prompts, whatever weight they are given."""
     policy = tiny.shared_policy("bart")
     plain, weighted = (
-        list(likelihood.batches(policy, toy.EXAMPLES, 8, prompt_weight=weight))
+        Likelihood(prompt_weight=weight).rows(policy, toy.EXAMPLES)
         for weight in (0.0, 0.5)
     )
-    tf.nest.map_structure(np.testing.assert_array_equal, plain, weighted)
+    everything = np.arange(len(toy.EXAMPLES)), 1
+    tf.nest.map_structure(
+        np.testing.assert_array_equal,
+        plain.batch(*everything),
+        weighted.batch(*everything),
+    )
 
 
 @pytest.mark.slow

@@ -16,23 +16,39 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tests.support import toy
-from tf_tokenrl.callbacks import CsvLog, DivergenceGuard, EarlyStopping
+from tests.support import tiny, toy
+from tf_tokenrl.callbacks import (
+    BestPolicy,
+    CsvLog,
+    DivergenceGuard,
+    EarlyStopping,
+)
 from tf_tokenrl.callbacks.checkpoint import Checkpoint
+from tf_tokenrl.training.learner import Learner
+from tf_tokenrl.training.objectives.likelihood import Likelihood
+from tf_tokenrl.training.updates.adam import Adam
 
 STEPS, BATCH = 20, 8
+SUPERVISED, EPOCHS = "likelihood", 7  # of three steps each, the last cut
 STAGES = ("sample", "learn", "write", "rename", "prune")
 
 
 def made(folder: Path, algorithm: str, **settings):
     """The run's trainer, its checkpoints and all callbacks."""
     rate = keras.optimizers.schedules.PolynomialDecay(1e-2, 10 * STEPS, 0)
-    trainer = toy.trainer(
-        "gru", algorithm, learning_rate=rate, seed=3, **settings
-    )
+    if algorithm == SUPERVISED:
+        objective = Likelihood(prompt_weight=0.2)
+        adam = Adam(rate, weight_decay=0.05)
+        trainer = Learner(tiny.policy("gru"), objective, adam, seed=3)
+    else:
+        trainer = toy.trainer(
+            "gru", algorithm, learning_rate=rate, seed=3, **settings
+        )
     checkpoint = Checkpoint(trainer, folder / "checkpoints", every=1)
     stopping = EarlyStopping("reward", patience=50, window=3)
     guard = DivergenceGuard(checkpoint)
+    if algorithm == SUPERVISED:
+        stopping = BestPolicy(folder / "policy.keras")
     checkpoint.remembered = [guard, stopping]
     log = CsvLog(folder / "log.csv")
     return trainer, checkpoint, [guard, stopping, log, checkpoint]
@@ -44,7 +60,11 @@ def run(folder: Path, algorithm: str, moment=None):
     checkpoint.restore()
     if moment:
         arm(trainer, *moment)
-    trainer.fit(toy.EXAMPLES, STEPS, BATCH, callbacks=callbacks)
+    if algorithm == SUPERVISED:
+        held_out = toy.EXAMPLES[:3]
+        trainer.fit(toy.EXAMPLES, EPOCHS, 3, held_out, callbacks)
+    else:
+        trainer.fit(toy.EXAMPLES, STEPS, BATCH, callbacks=callbacks)
 
 
 def arm(trainer, step: int, stage: str):
@@ -66,7 +86,7 @@ def arm(trainer, step: int, stage: str):
     if stage == "sample":
         wrap(trainer.policy, "decode")
     elif stage == "learn":
-        wrap(trainer, "learn")
+        wrap(trainer, "learn" if hasattr(trainer, "learn") else "step")
     elif stage == "write":
         wrap(tf.train.Checkpoint, "write", before=False)
     elif stage == "rename":

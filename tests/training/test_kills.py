@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tests.support import killed
 from tf_tokenrl import algorithms, catalog
+from tf_tokenrl.policies import storage
 
 CLOCK = ("seconds", "tokens_per_second")
 KILLS = 2
@@ -38,9 +39,9 @@ def live():
         nursery.stdin.close()
 
 
-def outcome(folder):
+def outcome(folder, steps=killed.STEPS):
     """All tensors of the last checkpoint, its state, and the log."""
-    path = folder / "checkpoints" / f"step-{killed.STEPS:08d}"
+    path = folder / "checkpoints" / f"step-{steps:08d}"
     tensors = str(path / "tensors")
     found = {
         name: tf.train.load_variable(tensors, name)
@@ -74,6 +75,27 @@ def test_killed_at_random_moments(algorithm, tmp_path, live):
     assert live(tmp_path / "killed", algorithm) == 0
     assert live(tmp_path / "straight", algorithm) == 0
     same(outcome(tmp_path / "killed"), outcome(tmp_path / "straight"))
+
+
+@pytest.mark.slow
+def test_a_supervised_run_killed_at_random_moments(tmp_path, live):
+    draw = random.Random("likelihood")
+    steps = sorted(draw.sample(range(2, killed.STEPS), KILLS))
+    stages = killed.STAGES[1:]
+    stages = draw.choices(stages, k=KILLS)
+    for step, stage in zip(steps, stages, strict=True):
+        found = live(tmp_path / "killed", killed.SUPERVISED, step, stage)
+        assert found == -9, stage
+    assert live(tmp_path / "killed", killed.SUPERVISED) == 0
+    assert live(tmp_path / "straight", killed.SUPERVISED) == 0
+    last = 3 * killed.EPOCHS
+    same(
+        outcome(tmp_path / "killed", last), outcome(tmp_path / "straight", last)
+    )
+    one, two = (tmp_path / n / "policy.keras" for n in ("killed", "straight"))
+    one, two = (storage.load(path).get_weights() for path in (one, two))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.slow

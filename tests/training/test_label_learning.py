@@ -7,8 +7,10 @@ import pytest
 from tests.support import tiny
 from tf_tokenrl import algorithms, evaluation, rewards
 from tf_tokenrl.flow import Example
-from tf_tokenrl.training.objectives import likelihood
+from tf_tokenrl.training.learner import Learner
+from tf_tokenrl.training.objectives.likelihood import Likelihood
 from tf_tokenrl.training.trainer import Trainer
+from tf_tokenrl.training.updates.adam import Adam
 
 TEXTS = [
     "the name",
@@ -93,11 +95,10 @@ def test_labels_of_texts_are_learned_by_ppo(seed):
 def test_tags_are_learned_from_good_answers():
     policy = tiny.label_policy()
     data = examples()
-    before = likelihood.nll(policy, data)
-    policy.compile(keras.optimizers.Adam(1e-2))
-    batches = likelihood.batches(policy, data, 4, seed=0, prompt_weight=0.2)
-    policy.fit(batches, epochs=15, verbose=0)
-    after = likelihood.nll(policy, data)
+    learner = Learner(policy, Likelihood(prompt_weight=0.2), Adam(1e-2))
+    before = learner.measure(data)["nll"]
+    learner.fit(data, epochs=15, batch_size=4)
+    after = learner.measure(data)["nll"]
     assert after < 0.3 * before and accuracy(policy) >= 0.95
     rollout = policy.encode_pairs(
         [e.prompt for e in data], [e.reference for e in data]

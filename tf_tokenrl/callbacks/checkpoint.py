@@ -76,6 +76,11 @@ class Checkpoint(keras.callbacks.Callback):
         self._began: dict = {}
         self._back: tuple[int, float] | None = None
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a checkpoint, readable or not."""
+        return bool(checkpoints(self.folder))
+
     def check_free(self) -> None:
         """A fresh run must not replace the checkpoints of another unasked.
 
@@ -85,7 +90,7 @@ class Checkpoint(keras.callbacks.Callback):
         fresh = self._saved is None and not self.trainer.finished_steps
         if not (self.writes and fresh) or self.overwrite:
             return
-        if _found(self.folder):
+        if checkpoints(self.folder):
             raise TokenRLError(
                 f'"{self.folder}" holds the checkpoints of an earlier run: '
                 "go on with it by --resume, give another --out, move it "
@@ -136,7 +141,7 @@ class Checkpoint(keras.callbacks.Callback):
             state = json.dumps(self._state(), indent=2)
             (new / _STATE).write_text(state, "utf-8")
         self._saved = step
-        for old in _found(self.folder)[self.keep :]:
+        for old in checkpoints(self.folder)[self.keep :]:
             shutil.rmtree(old, ignore_errors=True)
         return path
 
@@ -150,7 +155,7 @@ class Checkpoint(keras.callbacks.Callback):
             TokenRLError: there are checkpoints but none can be read, or they
                 are of a run with other options.
         """
-        return self._restore(_found(self.folder))
+        return self._restore(checkpoints(self.folder))
 
     def roll_back(self, step: int, factor: float) -> int:
         """Go back to `step` or before, and lower the learning rate.
@@ -165,11 +170,11 @@ class Checkpoint(keras.callbacks.Callback):
             TokenRLError: there is no checkpoint that can be read.
         """
         lowered = self.trainer.learning_rate.factor * factor
-        found = _found(self.folder)
-        before = [path for path in found if _step(path) <= step]
+        found = checkpoints(self.folder)
+        before = [path for path in found if finished_steps(path) <= step]
         finished = self._restore(before or found[-1:])
         for path in found:
-            if self.writes and _step(path) > finished:
+            if self.writes and finished_steps(path) > finished:
                 shutil.rmtree(path, ignore_errors=True)
         self.trainer.learning_rate.lower(lowered)
         return finished
@@ -257,10 +262,11 @@ class Checkpoint(keras.callbacks.Callback):
             )
 
 
-def _found(folder: Path) -> list[Path]:
+def checkpoints(folder: Path) -> list[Path]:
     """All checkpoints, the newest first."""
     return sorted(folder.glob(f"{_PREFIX}*"), reverse=True)
 
 
-def _step(path: Path) -> int:
+def finished_steps(path: Path) -> int:
+    """Of a checkpoint, read off its name."""
     return int(path.name.split("-")[1])

@@ -18,6 +18,7 @@ LIMITS = {
     "entropy_fall": 1e4,
     "gradient_norm": 100.0,
 }
+REMEDY = "a lower --learning-rate, more weight on KL or smaller rewards"
 _MEANING = {
     "kl": "KL to the reference in nats per token",
     "approximate_kl": "KL to the policy of the step before in nats per token",
@@ -60,6 +61,7 @@ class DivergenceGuard(keras.callbacks.Callback):
         factor: of the learning rate, at each restore.
         patience: bad steps in a row that count as divergence.
         limits: other limits by name; None takes one away.
+        remedy: what to begin again with, for the error.
 
     Raises:
         TokenRLError: an argument that cannot be; in training, the run
@@ -78,6 +80,7 @@ class DivergenceGuard(keras.callbacks.Callback):
         factor: float = 0.5,
         patience: int = 3,
         limits: Mapping[str, float | None] | None = None,
+        remedy: str = REMEDY,
     ):
         super().__init__()
         if max_restores < 1 or patience < 1 or not 0 < factor < 1:
@@ -94,6 +97,7 @@ class DivergenceGuard(keras.callbacks.Callback):
         self.factor = factor
         self.patience = patience
         self.limits = {**LIMITS, **(limits or {})}
+        self.remedy = remedy
         self.restores = 0
         self._bad = 0
         self._first: dict[str, float] = {}
@@ -168,10 +172,9 @@ class DivergenceGuard(keras.callbacks.Callback):
             finished = self.checkpoint.roll_back(good, self.factor)
             raise TokenRLError(
                 f"Training diverged in step {step} ({cause}) after "
-                f"{self.restores} restores: begin again with a lower "
-                "--learning-rate, more weight on KL or smaller rewards; the "
-                f'last good checkpoint is that of step {finished} in "'
-                f'{self.checkpoint.folder}".'
+                f"{self.restores} restores: begin again with {self.remedy}; "
+                f"the last good checkpoint is that of step {finished} in "
+                f'"{self.checkpoint.folder}".'
             )
         self.restores += 1
         self.checkpoint.roll_back_after_step(good, self.factor)

@@ -10,6 +10,7 @@ from tqdm import tqdm
 _COLUMNS = 100
 _SHOWN = (
     ("reward", "reward {:+.3f}"),
+    ("nll", "nll {:.3f}"),
     ("kl", "kl {:.3f}"),
     ("entropy", "entropy {:.2f}"),
     ("length", "length {:.1f}"),

@@ -75,7 +75,6 @@ class Policy(keras.Model):
         self.value_head = keras.layers.Dense(
             1, kernel_initializer="zeros", dtype="float32", name="value_head"
         )
-        self.nll = keras.metrics.Mean(name="nll")
 
     # What a subclass gives.
 
@@ -89,8 +88,8 @@ class Policy(keras.Model):
 
         Args:
             inputs: see `call`.
-            training: the rows are of like length and share no prompts, as
-                those of `fit` do; the states are the same either way.
+            training: the rows are of similar length and share no prompts, as
+                those of `Rows.epoch` do; the states are the same either way.
         """
         raise NotImplementedError(type(self).__name__)
 
@@ -200,8 +199,8 @@ class Policy(keras.Model):
         Args:
             inputs: `prompt_ids`, `prompt_mask` `[B, P]`, `actions` and
                 `mask` `[B, T]`.
-            training: True within `fit`, see `action_states`. Dropout stays
-                off, so that it never makes the ratio of new to old
+            training: True for data that exists, see `action_states`. Dropout
+                stays off, so that it never makes the ratio of new to old
                 probabilities differ from 1 by itself.
             temperature: of the distributions; by default the policy's own.
             uniform: share of the uniform distribution mixed in; None mixes
@@ -283,31 +282,6 @@ class Policy(keras.Model):
     def state_values(self, hidden: tf.Tensor) -> tf.Tensor:
         """The critic's value of each state: `[..., H]` -> float32 `[...]`."""
         return self.value_head(tf.cast(hidden, tf.float32))[..., 0]
-
-    # Maximum likelihood with `fit`.
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        """Negative log-likelihood of given tokens, nats per token.
-
-            loss = -sum_t w_t log p(a_t) / sum_t w_t
-
-        with the weights `x["weights"]` `[B, T]`. The metric `nll` is the
-        plain mean over the answers' own tokens, where `x["answers"]` is 1.
-        """
-        weights = tf.where(x["mask"], x["weights"], 0.0)
-        log_probs = tf.where(x["mask"], y_pred["log_probs"], 0.0)
-        answers = tf.where(x["mask"], x["answers"], 0.0)
-        count = tf.reduce_sum(answers)
-        nll = -tf.math.divide_no_nan(tf.reduce_sum(answers * log_probs), count)
-        self.nll.update_state(nll, sample_weight=count)
-        total = tf.reduce_sum(weights)
-        return -tf.reduce_sum(weights * log_probs) / total
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """The mean negative log-likelihood over all tokens seen."""
-        return {"nll": self.nll.result()}
 
     def build(self, input_shape=None):
         """Variables exist from the constructor on."""

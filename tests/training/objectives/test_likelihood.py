@@ -1,13 +1,15 @@
 import collections
 
-import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.support import tiny
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
-from tf_tokenrl.training.objectives import likelihood
+from tf_tokenrl.training.learner import Learner
+from tf_tokenrl.training.objectives.likelihood import Likelihood
+from tf_tokenrl.training.updates.adam import Adam
 
 EXAMPLES = [
     Example(" ".join(tiny.WORDS[: i % 4]), (" ".join(tiny.WORDS[i % 3 : 3]),))
@@ -20,12 +22,17 @@ def policy():
     return tiny.shared_policy("gru")
 
 
-def rows(batch):
+@pytest.fixture(scope="module")
+def learner(policy):
+    return Learner(policy, Likelihood(), Adam(0.02))
+
+
+def rows_of(batch):
     """The rows of a batch as they would stand alone, without padding."""
-    for i in range(len(batch["mask"])):
-        prompt = batch["prompt_ids"][i][batch["prompt_mask"][i]]
-        answer = batch["actions"][i][batch["mask"][i]]
-        yield tuple(prompt.numpy()), tuple(answer.numpy())
+    for i in np.flatnonzero(batch["present"]):
+        prompt = batch["prompt"][i][batch["prompt_mask"][i]]
+        answer = batch["actions"][i][batch["actions_mask"][i]]
+        yield tuple(prompt), tuple(answer)
 
 
 def expected_rows(policy):
@@ -43,35 +50,18 @@ def expected_rows(policy):
 
 
 def test_an_epoch_has_every_row_once(policy):
-    data = likelihood.batches(policy, EXAMPLES, 4, seed=0)
-    assert int(data.cardinality()) == 6
+    rows = Likelihood().rows(policy, EXAMPLES)
     due = collections.Counter(expected_rows(policy))
-    for _ in range(2):
-        batches = [list(rows(batch)) for batch in data]
-        assert max(map(len, batches)) == 4
-        assert collections.Counter(sum(batches, [])) == due
-
-
-def test_the_order_is_a_function_of_the_seed_and_the_epoch(policy):
-    def epochs(seed):
-        data = likelihood.batches(policy, EXAMPLES, 4, seed=seed)
-        return [[list(rows(batch)) for batch in data] for _ in range(2)]
-
-    assert epochs(0) == epochs(0)
-    assert epochs(0) != epochs(1)
-    first, second = epochs(0)
-    assert first != second
-
-
-def test_without_a_seed_the_order_is_kept(policy):
-    data = likelihood.batches(policy, EXAMPLES, 4)
-    found = [row for batch in data for row in rows(batch)]
-    assert found == expected_rows(policy)
+    for epoch in range(2):
+        taken = rows.epoch(0, epoch, 4)
+        assert len(taken) == 6 and max(map(len, taken)) == 4
+        found = [r for t in taken for r in rows_of(rows.batch(t, 4))]
+        assert collections.Counter(found) == due
 
 
 def test_nothing_cannot_be_learned(policy):
     with pytest.raises(TokenRLError, match="no examples"):
-        likelihood.batches(policy, [], 4)
+        Likelihood().rows(policy, [])
 
 
 def log_probs(policy, prompt, answer):
@@ -89,12 +79,14 @@ def log_probs(policy, prompt, answer):
     return found[: len(kept) - 1], found[len(kept) - 1 :]
 
 
-def test_nll_is_the_mean_over_all_tokens_of_the_answers(policy):
+def test_nll_is_the_mean_over_all_tokens_of_the_answers(policy, learner):
+    """However the rows are cut into batches, and whatever fills them up."""
     found = [log_probs(policy, e.prompt, e.reference)[1] for e in EXAMPLES]
     expected = -np.concatenate(found).mean()
+    rows = learner.objective.rows(policy, EXAMPLES)
     for size in (1, 5, 128):
-        nll = likelihood.nll(policy, EXAMPLES, size)
-        assert nll == pytest.approx(expected, abs=1e-5)
+        figures = learner._update.measure(rows, rows.in_order(size))
+        assert figures["nll"] == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("weight", [0.25, 1.0])
@@ -103,75 +95,54 @@ def test_prompts_are_learned_at_their_weight(policy, weight):
     prompts, answers = map(np.concatenate, zip(*found, strict=True))
     total = weight * len(prompts) + len(answers)
     expected = -(weight * prompts.sum() + answers.sum()) / total
-    (batch,) = likelihood.batches(policy, EXAMPLES, 64, prompt_weight=weight)
-    loss = policy.compute_loss(batch, y_pred=policy(batch))
-    assert float(loss) == pytest.approx(expected, abs=1e-5)
-    policy.nll.reset_state()
-    policy.compute_loss(batch, y_pred=policy(batch))
-    assert float(policy.nll.result()) == pytest.approx(
-        -answers.mean(), abs=1e-5
-    )
+    objective = Likelihood(prompt_weight=weight)
+    figures = Learner(policy, objective, Adam(0.02)).measure(EXAMPLES)
+    assert figures["loss"] == pytest.approx(expected, abs=1e-5)
+    assert figures["nll"] == pytest.approx(-answers.mean(), abs=1e-5)
+
+
+def test_gold_weighs_tokens_by_their_probability_and_not_its_gradient():
+    """At p = 0.1 the gradient on the target's logit is -p (1 - p)."""
+    logits = tf.Variable(np.log([[[0.1, 0.9]]]).astype(np.float32))
+
+    class Told:
+        """A policy that says one distribution, whatever it is asked."""
+
+        def __call__(self, inputs, training):
+            log_probs = tf.nn.log_softmax(logits)
+            return {"log_probs": log_probs[:, :, 0]}
+
+    batch = {
+        name: tf.zeros([1, 1], tf.int32)
+        for name in ("prompt", "prompt_mask", "actions", "actions_mask")
+    }
+    with tf.GradientTape() as tape:
+        terms = Likelihood(weighting="gold").terms(Told(), batch, None, {})
+    assert float(terms["loss"]) == pytest.approx(0.230259, abs=1e-6)
+    gradient = tape.gradient(terms["loss"], logits)[0, 0]
+    np.testing.assert_allclose(gradient, [-0.09, 0.09], atol=1e-6)
+
+
+def test_an_unknown_weighting_is_named():
+    with pytest.raises(TokenRLError, match='"silver".*none, gold'):
+        Likelihood(weighting="silver")
 
 
 def test_training_computes_what_measuring_does():
     policy = tiny.shared_policy("gpt2")
-    batch = next(iter(likelihood.batches(policy, EXAMPLES, 8, seed=1)))
-    one = policy(batch, training=True)
-    other = policy(batch, training=False)
+    rows = Likelihood().rows(policy, EXAMPLES)
+    batch = rows.batch(np.arange(8), 1)
+    given = {
+        "prompt_ids": batch["prompt"],
+        "prompt_mask": batch["prompt_mask"],
+        "actions": batch["actions"],
+        "mask": batch["actions_mask"],
+    }
+    one = policy(given, training=True)
+    other = policy(given, training=False)
     for name in one:
         np.testing.assert_allclose(
-            np.where(batch["mask"], one[name], 0.0),
-            np.where(batch["mask"], other[name], 0.0),
+            np.where(given["mask"], one[name], 0.0),
+            np.where(given["mask"], other[name], 0.0),
             atol=1e-5,
         )
-
-
-@pytest.mark.parametrize("seed", [None, 0])
-def test_an_epoch_does_not_wait_for_the_tuner_at_its_end(policy, seed):
-    options = likelihood.batches(policy, EXAMPLES, 4, seed=seed).options()
-    assert options.autotune.enabled is False
-
-
-def test_measuring_leaves_the_optimizer_alone():
-    policy = tiny.policy("gru")
-    policy.compile(keras.optimizers.Adam(0.02))
-    before = policy.optimizer
-    likelihood.nll(policy, EXAMPLES)
-    assert policy.optimizer is before
-
-
-def test_learning_lowers_the_nll():
-    policy = tiny.policy("gru")
-    policy.compile(keras.optimizers.Adam(0.02))
-    data = likelihood.batches(policy, EXAMPLES, 8, seed=0)
-    validation = likelihood.batches(policy, EXAMPLES, 23)
-    logs = policy.fit(
-        data, validation_data=validation, epochs=25, verbose=0
-    ).history["val_nll"]
-    assert logs[-1] < 0.2 * logs[0]
-    assert likelihood.nll(policy, EXAMPLES) == pytest.approx(logs[-1], 1e-4)
-
-
-def test_time_that_is_up_ends_the_run(tmp_path):
-    policy = tiny.policy("gru")
-    policy.compile(keras.optimizers.Adam(0.02))
-    history = policy.fit(
-        likelihood.batches(policy, EXAMPLES, 8, seed=0),
-        validation_data=likelihood.batches(policy, EXAMPLES, 23),
-        epochs=5,
-        verbose=0,
-        callbacks=likelihood.callbacks(tmp_path / "run", 2, seconds=1e-9),
-    )
-    assert len(history.epoch) == 1
-    assert (tmp_path / "run" / "history.csv").read_text().count("\n") == 2
-
-
-def test_the_rate_rises_then_falls_to_nothing():
-    rate = likelihood.optimizer(1e-3, 10, 110, 0.0)._learning_rate
-    rates = np.array([float(rate(step)) for step in range(111)])
-    assert rates[10] == pytest.approx(1e-3) == rates.max()
-    assert (np.diff(rates[:11]) > 0).all() and rates[0] > 0
-    assert (np.diff(rates[11:]) < 0).all()
-    assert rates[-1] == pytest.approx(0, abs=1e-9)
-    flat = likelihood.optimizer(1e-3, 0, 100, 0.0)._learning_rate
-    assert float(flat(0)) == pytest.approx(1e-3)
