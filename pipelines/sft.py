@@ -27,6 +27,7 @@ from tf_tokenrl.policies.label import LabelPolicy
 from tf_tokenrl.policies.precision import in_dtype
 from tf_tokenrl.runtime import strategies
 from tf_tokenrl.text.tokenizer import load_tokenizer
+from tf_tokenrl.training import objectives
 from tf_tokenrl.training.learner import Learner
 from tf_tokenrl.training.objectives.likelihood import Likelihood
 from tf_tokenrl.training.updates.adam import Adam
@@ -75,8 +76,11 @@ class SftOptions:
         learning_rate: of AdamW, reached after `warmup` steps.
         warmup: steps of linear warm-up.
         weight_decay: of AdamW.
-        prompt_weight: weight of a prompt's token against an answer's.
-        weighting: "none", or "gold", which weighs each token of the loss by
+        objective: "likelihood"; or, with a `start` and two answers or a
+            judgement for each prompt, "dpo(beta=0.1)" or "kto", see
+            `docs/objectives.md`.
+        prompt_weight: of a prompt's token against an answer's, in likelihood.
+        weighting: "none", or "gold", which weighs each token of likelihood by
             its probability now, see `Likelihood`.
         gradient_clip: greatest global norm of the gradient; 0 sets no limit.
         accumulation: parts in which a batch is computed.
@@ -109,6 +113,7 @@ class SftOptions:
     learning_rate: float = 2e-3
     warmup: int = 100
     weight_decay: float = 0.05
+    objective: str = "likelihood"
     prompt_weight: float = 0.2
     weighting: str = "none"
     gradient_clip: float = 1.0
@@ -134,17 +139,18 @@ def main(options: SftOptions) -> Path:
     held_out = _held_out(validation, options.validation_rows)
     with strategy.scope():
         policy = in_dtype(_policy(options, task, train), options.dtype)
+        objective = _objective(options)
         learner = Learner(
             policy,
-            Likelihood(
-                prompt_weight=options.prompt_weight, weighting=options.weighting
-            ),
+            objective,
             _optimizer(options, len(train)),
+            policy.frozen_copy() if objective.needs_reference else None,
             gradient_clip=options.gradient_clip,
             accumulation=options.accumulation,
             seed=options.seed,
         )
-        learner.compile(options.jit)
+        if options.jit:
+            learner.compile()
         checkpoint = Checkpoint(
             learner,
             options.out / "checkpoints",
@@ -167,8 +173,24 @@ def main(options: SftOptions) -> Path:
             [guard, best, *_telling(options, checkpoint), checkpoint],
         )
         if history and best.monitor not in history[-1]:  # its time was up
-            best.consider(policy, learner.measure(held_out)["nll"])
+            found = learner.measure(held_out)[objective.measure]
+            best.consider(policy, found)
     return _finish(options, best, len(held_out), len(validation))
+
+
+def _objective(options: SftOptions) -> objectives.Objective:
+    """What is learned; the options of likelihood have flags of their own."""
+    if options.objective == "likelihood":
+        return Likelihood(
+            prompt_weight=options.prompt_weight, weighting=options.weighting
+        )
+    objective = objectives.parse(options.objective)
+    if objective.needs_reference and options.start is None:
+        raise TokenRLError(
+            f"{type(objective).__name__} begins from a policy and keeps near "
+            "it: name one by --start."
+        )
+    return objective
 
 
 def _finish(
@@ -180,17 +202,18 @@ def _finish(
             "The policy never became better than guessing, so none was saved "
             f'in "{options.out}": begin again with a lower --learning-rate.'
         )
-    perplexity = math.exp(best.best)
-    results = {
-        "validation_nll": best.best,
-        "validation_perplexity": perplexity,
-        "validation_rows": measured,
-    }
+    measure = best.monitor.partition("/")[2]
+    results = {f"validation_{measure}": best.best, "validation_rows": measured}
+    told = f"Validation {measure} {best.best:.4f}"
+    if measure == "nll":
+        perplexity = math.exp(best.best)
+        results["validation_perplexity"] = perplexity
+        told = f"Validation perplexity {perplexity:.2f}"
     path = options.out / runs.POLICY
     if best.path is not None:
         files.write_json(options.out / "results.json", results)
         part = f" on {measured} of {rows} rows" if measured < rows else ""
-        print(f"Validation perplexity {perplexity:.2f}{part}; policy: {path}")
+        print(f"{told}{part}; policy: {path}")
     return path
 
 
@@ -203,11 +226,15 @@ def _held_out(rows: list[Example], most: int) -> list[Example]:
 
 def _best(options: SftOptions, checkpoint: Checkpoint) -> BestPolicy:
     """Keeps the best policy; one far worse than guessing is not good."""
-    actions = actions_of(checkpoint.trainer.policy)
+    learner = checkpoint.trainer
+    measure, limit = learner.objective.measure, math.inf
+    if measure == "nll":
+        limit = 10.0 * math.log(actions_of(learner.policy))
     return BestPolicy(
         options.out / runs.POLICY if checkpoint.writes else None,
-        patience=options.patience,
-        limit=10.0 * math.log(actions),
+        f"validation/{measure}",
+        options.patience,
+        limit,
     )
 
 

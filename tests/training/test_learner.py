@@ -96,7 +96,9 @@ def test_keras_callbacks_by_epoch_stop_and_slow_a_run():
     learner = made(optimizer=Adam(0.02))
     callbacks = [
         keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2),
-        keras.callbacks.EarlyStopping("val_nll", patience=1, min_delta=1e9),
+        keras.callbacks.EarlyStopping(
+            "val_nll", mode="min", patience=1, min_delta=1e9
+        ),
     ]
     history = learner.fit(toy.EXAMPLES, 9, 8, toy.EXAMPLES, callbacks)
     assert [h["learning_rate"] for h in history] == pytest.approx([0.01, 0.005])
@@ -128,6 +130,7 @@ def test_other_rows_are_refused(tmp_path):
     learner = made()
     checkpoint = Checkpoint(learner, tmp_path, every=100)
     learner.fit(toy.EXAMPLES, 1, 4, callbacks=[checkpoint])
+    assert checkpoint.restore() == 2
     with pytest.raises(TokenRLError, match="data was"):
         learner.fit(toy.EXAMPLES[1:], 2, 4, callbacks=[checkpoint])
 

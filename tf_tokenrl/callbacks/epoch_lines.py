@@ -12,7 +12,9 @@ class EpochLines(keras.callbacks.Callback):
         shown: logs of an epoch, in this order, as far as there are any.
     """
 
-    def __init__(self, shown: tuple[str, ...] = ("loss", "nll", "val_nll")):
+    def __init__(
+        self, shown: tuple[str, ...] = ("loss", "nll", "val_loss", "val_nll")
+    ):
         super().__init__()
         self.shown = shown
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tf_tokenrl.flow import Example
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.policies.storage import digest
+from tf_tokenrl.runtime.tracing import check_stages
 from tf_tokenrl.training import loop, preflight
 from tf_tokenrl.training.objectives.base import Objective
 from tf_tokenrl.training.rows import Rows
@@ -96,9 +97,14 @@ class Learner:
         }
         self.fitted: dict[str, Any] = {}
 
-    def compile(self, jit: bool = True) -> None:
-        """Let XLA compile the steps; do so before the first step."""
-        self._update.jit = jit
+    def compile(self) -> None:
+        """Let XLA compile the steps; do so before the first step.
+
+        Raises:
+            TokenRLError: there are several replicas, which XLA cannot sum.
+        """
+        check_stages(("update",), self.strategy)
+        self._update.compile()
 
     def fit(
         self,

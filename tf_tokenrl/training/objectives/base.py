@@ -188,7 +188,8 @@ def answer_log_probs(
     total = tf.reduce_sum(log_probs, axis=-1)
     if not mean:
         return total
-    return total / tf.reduce_sum(tf.cast(given["mask"], tf.float32), axis=-1)
+    count = tf.reduce_sum(tf.cast(given["mask"], tf.float32), axis=-1)
+    return tf.math.divide_no_nan(total, count)
 
 
 def accuracy(margin: tf.Tensor) -> tf.Tensor:

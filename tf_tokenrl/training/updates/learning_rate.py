@@ -41,7 +41,9 @@ class LearningRate:
             self._schedule = Lowered(rate)
             optimizer.learning_rate = self._schedule
         else:
-            self.described = f"{float(rate):g}"
+            # Under a strategy the variable has a copy on each replica.
+            now = keras.ops.convert_to_numpy(rate)
+            self.described = f"{float(now):g}"
 
     def lower(self, factor: float) -> None:
         """Let `factor` be the product of what the rate was lowered by."""

@@ -51,14 +51,9 @@ class ObjectiveUpdater:
         )
         self._measure = Graph(self._figures)
 
-    @property
-    def jit(self) -> bool:
-        """Whether XLA compiles the step, anew for each length of rows."""
-        return self._learn.jit
-
-    @jit.setter
-    def jit(self, value: bool) -> None:
-        self._learn.jit = value
+    def compile(self) -> None:
+        """Let XLA compile the step, anew for each length of rows."""
+        self._learn.jit = True
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Learn from a global batch; returns its figures."""
