@@ -140,6 +140,8 @@ def main(options: SftOptions) -> Path:
     with strategy.scope():
         policy = in_dtype(_policy(options, task, train), options.dtype)
         objective = _objective(options)
+        train = _usable(objective, policy, train)
+        held_out = _usable(objective, policy, held_out)
         learner = Learner(
             policy,
             objective,
@@ -191,6 +193,16 @@ def _objective(options: SftOptions) -> objectives.Objective:
             "it: name one by --start."
         )
     return objective
+
+
+def _usable(objective, policy, examples: list[Example]) -> list[Example]:
+    """What the objective can learn from, and a word on what it cannot."""
+    kept = objective.usable(policy, examples)
+    if left := len(examples) - len(kept):
+        print(
+            f"{left} of {len(examples)} rows teach nothing; they are left out."
+        )
+    return kept
 
 
 def _finish(

@@ -1,5 +1,6 @@
 """Reinforcement learning: make a policy's answers earn more."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -4,6 +4,8 @@ import math
 
 import keras
 
+SHOWN = ("loss", "nll", "val_loss", "val_nll")
+
 
 class EpochLines(keras.callbacks.Callback):
     """Prints how each epoch ended: "Epoch 3/8: nll 0.51, val_nll 0.60".

@@ -1,4 +1,4 @@
-"""Golden numbers by hand: those of TRL's KTOTrainer for the same log-probs."""
+"""KTO against numbers that were worked out by hand."""
 
 import math
 

@@ -64,6 +64,12 @@ class Objective(abc.ABC):
             seen: what `look` found on the whole global minibatch.
         """
 
+    def usable(
+        self, policy: Policy, examples: Sequence[Example]
+    ) -> list[Example]:
+        """The examples that teach anything; the caller says how many do."""
+        return list(examples)
+
     def look(
         self,
         policy: Policy,
@@ -155,15 +161,27 @@ def pairs(policy: Policy, examples: Sequence[Example]) -> Rows:
         if len(one) == len(two) and (one == two).all():
             raise TokenRLError(
                 f'Example "{example.key or example.prompt[:40]}" prefers an '
-                "answer to itself: leave such rows out, see `distinct_pairs`."
+                "answer to itself: leave such rows out, see `usable`."
             )
     return Rows(columns)
 
 
-def distinct_pairs(examples: Sequence[Example]) -> tuple[list[Example], int]:
-    """The examples with two different answers, and how many had equal ones."""
-    kept = [e for e in examples if len(set(e.references[:2])) == 2]
-    return kept, len(examples) - len(kept)
+def distinct_pairs(
+    policy: Policy, examples: Sequence[Example]
+) -> list[Example]:
+    """The examples whose two answers differ in the policy's tokens."""
+    sides = [
+        policy.text.encode_answers(
+            [(*e.references, "", "")[i] for e in examples]
+        )
+        for i in (0, 1)
+    ]
+    one, two = (sequences(*side) for side in sides)
+    return [
+        example
+        for example, better, worse in zip(examples, one, two, strict=True)
+        if len(better) != len(worse) or (better != worse).any()
+    ]
 
 
 def answer_log_probs(

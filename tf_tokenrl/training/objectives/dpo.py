@@ -77,6 +77,12 @@ class Dpo(base.Objective):
         """See `Objective.rows`; both answers go with the same prompt ids."""
         return base.pairs(policy, examples)
 
+    def usable(
+        self, policy: Policy, examples: Sequence[Example]
+    ) -> list[Example]:
+        """Those whose two answers differ."""
+        return base.distinct_pairs(policy, examples)
+
     def counts(self, batch: Mapping[str, Tensor]) -> base.Terms:
         """See `Objective.counts`."""
         pairs = base.each_row(batch)
