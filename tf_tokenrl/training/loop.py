@@ -98,15 +98,20 @@ def digest(examples: Sequence[Example]) -> str:
 
 
 def _taken(trainer, take: Callable[[int], Logs], step: int, driven) -> Logs:
-    before = int(trainer.optimizer.iterations)
+    before = _updates(trainer)
     try:
         return take(step)
     except Exception:
-        if int(trainer.optimizer.iterations) == before:
+        if _updates(trainer) == before:
             # What failed is told; that it cannot be saved either is not.
             with contextlib.suppress(TokenRLError):
                 driven.on_train_end()
         raise
+
+
+def _updates(trainer) -> int:
+    # Under a strategy the variable has a copy on each replica.
+    return int(keras.ops.convert_to_numpy(trainer.optimizer.iterations))
 
 
 @contextlib.contextmanager
