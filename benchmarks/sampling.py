@@ -60,10 +60,10 @@ def measure(work: Sampling) -> dict:
 
 def _sampler(policy, prompts: list[str], lengths, work: Sampling):
     """A call that answers all prompts, `work.batch` of them at a time."""
-    from tf_tokenrl.training.rollouts.sampler import Collector
+    from tf_tokenrl.training.rollouts.sampler import Sampler
 
     policy.slots = work.batch
-    collect = Collector(policy, None, seed=0)
+    collect = Sampler(policy, None, seed=0)
     ids, mask = policy.encode(prompts)
     return lambda: collect(ids, mask, 0, {"max_new_tokens": lengths})
 

@@ -81,12 +81,12 @@ def stretches(prompt: int, longest: int) -> list[int]:
 def _sampling(work: Scaling) -> tuple[list[float], list[float]]:
     """Contexts, and the seconds of one more token of each answer there."""
     from benchmarks import subjects, timing
-    from tf_tokenrl.training.rollouts.sampler import Collector
+    from tf_tokenrl.training.rollouts.sampler import Sampler
 
     ends = stretches(work.prompt, work.longest)
     room = dataclasses.replace(work, new=max(ends) - work.prompt)
     policy = subjects.policy(room)
-    collect = Collector(policy, None, seed=0)
+    collect = Sampler(policy, None, seed=0)
     prompts = policy.encode(subjects.prompts(room, room.batch))
     seconds = []
     for end in ends:

@@ -9,6 +9,7 @@ from tf_tokenrl import algorithms, rewards
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.policies.causal import CausalPolicy
 from tf_tokenrl.text.tokenizer import START
+from tf_tokenrl.training.options import TrainerOptions
 from tf_tokenrl.training.trainer import Trainer
 from tf_tokenrl.training.updates.adam import Adam
 from tf_tokenrl.training.updates.kl_loss import KlLoss
@@ -61,7 +62,7 @@ def trainer(work: Learning) -> Trainer:
         optimizer=Adam(_LEARNING_RATE),
         reference=learner.frozen_copy(),
         kl_loss=kl_loss,
-        accumulation=work.accumulation,
+        options=TrainerOptions(accumulation=work.accumulation),
     )
 
 

@@ -22,9 +22,9 @@ from tf_tokenrl.evaluation.samples import samples
 from tf_tokenrl.policies import storage
 from tf_tokenrl.policies.precision import in_dtype
 from tf_tokenrl.runtime import strategies
-from tf_tokenrl.training import preflight, q_learning
+from tf_tokenrl.training import q_learning
+from tf_tokenrl.training.options import TrainerOptions
 from tf_tokenrl.training.rollouts import exploration
-from tf_tokenrl.training.rollouts.reward_processes import RewardProcesses
 from tf_tokenrl.training.trainer import Trainer
 from tf_tokenrl.training.updates import kl_loss
 from tf_tokenrl.training.updates.adam import Adam
@@ -33,7 +33,6 @@ _MONITORED = 64  # held-out examples
 _FREE = {
     "out",
     "strategy",
-    "accumulation",
     "gradient_checkpointing",
     "overlap",
     "jit",
@@ -151,7 +150,7 @@ def main(options: TrainOptions) -> Path:
     kind, algorithm = _learning(options.algorithm)
     exploring = exploration.parse(options.exploration)
     train, test = task.examples("train"), task.examples("test")
-    with strategy.scope(), RewardProcesses(options.reward_processes):
+    with strategy.scope():
         policy = in_dtype(storage.load(options.policy), options.dtype)
         task.check(policy)
         policy.temperature = options.temperature or policy.temperature
@@ -163,15 +162,10 @@ def main(options: TrainOptions) -> Path:
             algorithm=algorithm,
             optimizer=_optimizer(options, algorithm),
             reference=policy.frozen_copy(),
-            gradient_clip=options.gradient_clip,
-            accumulation=options.accumulation,
-            seed=options.seed,
-            exploration=exploring,
             kl_loss=kl_loss.parse(options.kl),
+            exploration=exploring,
+            options=_trainer_options(options),
         )
-        trainer.overlap = options.overlap
-        trainer.like_lengths = options.like_lengths
-        trainer.compile(options.jit)
         checkpoint = Checkpoint(
             trainer,
             options.out / "checkpoints",
@@ -180,7 +174,7 @@ def main(options: TrainOptions) -> Path:
         )
         watching = _watching(options, checkpoint, task, reward)
         checkpoint.remembered = watching
-        preflight.check_batch(trainer, train, options.batch_size)
+        data = trainer.prepare(train, options.batch_size)
         runs.take_up(
             options.out,
             "train",
@@ -190,7 +184,7 @@ def main(options: TrainOptions) -> Path:
             {"steps": _LENGTH, "final_learning_rate": _LENGTH},
         )
         trainer.fit(
-            train,
+            data,
             options.steps,
             options.batch_size,
             callbacks=[*watching, *_logging(options, checkpoint), checkpoint],
@@ -216,6 +210,18 @@ def _settled(options: TrainOptions, task: tasks.Task) -> TrainOptions:
         options,
         task=tasks.name_for(options.data, options.task),
         reward=options.reward or task.reward,
+    )
+
+
+def _trainer_options(options: TrainOptions) -> TrainerOptions:
+    return TrainerOptions(
+        seed=options.seed,
+        gradient_clip=options.gradient_clip,
+        accumulation=options.accumulation,
+        similar_lengths=options.like_lengths,
+        overlap=options.overlap,
+        reward_processes=options.reward_processes,
+        jit=options.jit,
     )
 
 

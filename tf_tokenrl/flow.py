@@ -7,7 +7,10 @@ and forced tokens do not. What stands in a masked slot means nothing.
 Log-probabilities and entropies are in nats.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 Tensor = Any  # a tf.Tensor in graphs, a NumPy array between them
 
@@ -64,6 +67,8 @@ class Rollout(NamedTuple):
             the action was chosen, in units of the return.
         reference_log_probs: float32 `[B, T]`, the same actions under the
             frozen reference, or None where there is no reference.
+        version: int32 `[B]`, how many updates the weights that wrote each
+            answer had seen; None where nobody counts.
     """
 
     prompt_ids: Tensor
@@ -73,6 +78,58 @@ class Rollout(NamedTuple):
     log_probs: Tensor
     values: Tensor
     reference_log_probs: Tensor | None = None
+    version: Tensor | None = None
+
+    def rows(self, rows) -> "Rollout":
+        """Some rows of NumPy arrays, named by numbers or a slice."""
+        return Rollout(
+            **{
+                name: None if x is None else np.asarray(x)[rows]
+                for name, x in self._asdict().items()
+            }
+        )
+
+    def columns(self, count) -> "Rollout":
+        """The same answers cut to their first `count` tokens."""
+        per_token = {
+            name: getattr(self, name)[:, :count]
+            for name in _PER_TOKEN
+            if getattr(self, name) is not None
+        }
+        return self._replace(**per_token)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Rollout]") -> "Rollout":
+        """Rollouts of NumPy arrays one below the other, the short padded."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            **{
+                name: None
+                if getattr(parts[0], name) is None
+                else below_each_other([getattr(p, name) for p in parts])
+                for name in cls._fields
+            }
+        )
+
+
+_PER_TOKEN = ("actions", "mask", "log_probs", "values", "reference_log_probs")
+
+
+def below_each_other(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """`[b, T']` arrays as one `[B, T]`, zeros after those with fewer columns.
+
+    Arrays `[b]`, one number a row, are joined as they are.
+    """
+    width = max(array.shape[-1] for array in arrays)
+    return np.concatenate(
+        [
+            np.pad(array, [(0, 0), (0, width - array.shape[1])])
+            if array.ndim > 1
+            else array
+            for array in arrays
+        ]
+    )
 
 
 class Scores(NamedTuple):

@@ -23,7 +23,7 @@ def test_the_last_k_are_handed_over_and_k_grows():
         99: [0, 0, 0],
     }
     for step, counts in expected.items():
-        given = algorithm.given_tokens(LENGTHS, step)
+        given = algorithm.prefix_lengths(LENGTHS, step)
         np.testing.assert_array_equal(given, counts)
     handed = [algorithm.settings(s)["handed_over"] for s in range(8)]
     assert handed == [0, 0, 0, 2, 2, 4, 4, 6]

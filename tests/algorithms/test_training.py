@@ -122,7 +122,7 @@ def test_rewards_of_mixer_see_the_whole_answer(mixer):
     try:
         batch, _ = mixer.collect(toy.EXAMPLES, 1)
     finally:
-        mixer.reward = seen.reward
+        mixer.scorer.reward = seen.reward
     counts = batch.teacher.mask.sum(-1)
     assert counts.any()
     for row, response in enumerate(seen.responses[0]):

@@ -1,6 +1,7 @@
 """A run that stopped goes on as if it never had, bit for bit."""
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -160,11 +161,16 @@ def test_all_damaged(copy):
     ],
 )
 def test_a_run_with_other_options_is_refused(copy, monkeypatch, name, value):
-    before = copy.trainer.policy.get_weights()
-    monkeypatch.setattr(copy.trainer, name, value)
+    before, word = copy.trainer.policy.get_weights(), name
+    trainer, holder = copy.trainer, copy.trainer
+    if name == "seed":
+        name, value = "options", dataclasses.replace(trainer.options, seed=1)
+    elif name == "reward":
+        holder = trainer.scorer
+    monkeypatch.setattr(holder, name, value)
     with pytest.raises(TokenRLError, match="other options") as caught:
         copy.restore()
-    assert name in str(caught.value)
+    assert word in str(caught.value)
     after = copy.trainer.policy.get_weights()
     for a, b in zip(before, after, strict=True):
         np.testing.assert_array_equal(a, b)

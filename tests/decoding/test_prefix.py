@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import tiny
-from tf_tokenrl.decoding.prefix import Given, divide, join_given, mark
+from tf_tokenrl.decoding.prefix import Prefix, divide, join_prefix, mark
 from tf_tokenrl.decoding.sampling import row_seeds
 
 PROMPTS = ["open a file", "return", "the name of a list", "value"]
@@ -26,13 +26,13 @@ def run(request):
     """The policy and what it wrote behind the given tokens."""
     policy = tiny.shared_policy(request.param)
     ids = np.random.default_rng(0).integers(4, 20, (4, 8)).astype(np.int32)
-    given = Given(ids, COUNTS, ENDED)
+    prefix = Prefix(ids, COUNTS, ENDED)
     asked = policy.encode(PROMPTS)
     act = tf.function(policy.act_after)
-    rollout = act(*asked, given, row_seeds(5, 0, 4))
+    rollout = act(*asked, prefix, row_seeds(5, 0, 4))
     return (
         policy,
-        given,
+        prefix,
         tf.nest.map_structure(
             lambda x: None if x is None else x.numpy(), rollout
         ),
@@ -41,35 +41,35 @@ def run(request):
 
 def test_prompt_and_given_tokens_are_joined_without_a_gap():
     ids = np.array([[5, 6, 0], [7, 0, 0]], np.int32)
-    given = Given(
+    prefix = Prefix(
         np.array([[8, 9], [10, 11]], np.int32), np.array([2, 1]), None
     )
-    joined, mask = join_given(ids, ids > 0, given)
+    joined, mask = join_prefix(ids, ids > 0, prefix)
     np.testing.assert_array_equal(joined, [[5, 6, 8, 9, 0], [7, 10, 0, 0, 0]])
     np.testing.assert_array_equal(mask, joined.numpy() > 0)
 
 
 def test_marked_tokens_are_found_behind_prompts():
     prompts = np.array([[5, 6, 0], [7, 0, 0], [8, 9, 4]], np.int32)
-    given = Given(
+    prefix = Prefix(
         np.array([[0, 9], [10, 0], [0, 0]], np.int32), np.array([2, 1, 0]), None
     )
-    joined, mask = join_given(prompts, prompts > 0, mark(given))
+    joined, mask = join_prefix(prompts, prompts > 0, mark(prefix))
     lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=-1)
     ids, lengths, found, counts = divide(joined, lengths)
     np.testing.assert_array_equal(ids[:, :3], prompts)
     assert not ids[:, 3:].numpy().any()
     np.testing.assert_array_equal(lengths, [2, 1, 3])
-    np.testing.assert_array_equal(found, given.ids)
-    np.testing.assert_array_equal(counts, given.counts)
+    np.testing.assert_array_equal(found, prefix.ids)
+    np.testing.assert_array_equal(counts, prefix.counts)
 
 
 def test_given_tokens_stand_first_and_are_not_chosen(run):
-    policy, given, rollout = run
+    policy, prefix, rollout = run
     assert rollout.mask.shape == (4, policy.max_new_tokens)
     for row, count in enumerate(COUNTS):
         np.testing.assert_array_equal(
-            rollout.actions[row, :count], given.ids[row, :count]
+            rollout.actions[row, :count], prefix.ids[row, :count]
         )
         assert not rollout.mask[row, :count].any()
         assert rollout.mask[row].any() == (not ENDED[row])

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import tiny
-from tf_tokenrl.decoding.prefix import Given
+from tf_tokenrl.decoding.prefix import Prefix
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.policies import storage
 from tf_tokenrl.policies.label import LabelPolicy
@@ -192,11 +192,11 @@ def test_given_labels_stand_and_the_others_are_drawn_as_ever():
     ids, mask = policy.encode(PROMPTS)
     seeds = tf.constant(np.arange(8).reshape(4, 2))
     free = tiny.roll_out(policy, ids, mask, seeds=seeds)
-    given = Given(
+    prefix = Prefix(
         tf.constant([[2, 0, 2]] * 4), tf.constant([3, 0, 1, 1]), [False] * 4
     )
-    rollout = tf.function(policy.act_after)(ids, mask, given, seeds)
-    begun = np.arange(free.mask.shape[1]) < given.counts.numpy()[:, None]
+    rollout = tf.function(policy.act_after)(ids, mask, prefix, seeds)
+    begun = np.arange(free.mask.shape[1]) < prefix.counts.numpy()[:, None]
     np.testing.assert_array_equal(rollout.mask, free.mask & ~begun)
     for name in ("actions", "log_probs", "values"):
         np.testing.assert_allclose(

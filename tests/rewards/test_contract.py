@@ -69,7 +69,7 @@ def test_rows_do_not_know_their_neighbours(
     reward, examples, responses, make_rollout
 ):
     rollout = make_rollout(responses)
-    backwards = type(rollout)(*(x[::-1] for x in rollout))
+    backwards = rollout.rows(slice(None, None, -1))
     np.testing.assert_array_equal(
         reward(examples[::-1], responses[::-1], backwards),
         reward(examples, responses, rollout)[::-1],

@@ -20,8 +20,9 @@ def test_a_compiled_graph_gives_the_same_numbers():
 
 def one_step(stages):
     """What a fresh trainer samples, judges, says and moves in a step."""
-    trainer = toy.trainer("gpt2", "reinforce", policy={"max_new_tokens": 3})
-    trainer.compile(stages)
+    trainer = toy.trainer(
+        "gpt2", "reinforce", policy={"max_new_tokens": 3}, jit=tuple(stages)
+    )
     batch, _ = trainer.collect(toy.EXAMPLES[:4], 0)
     logs = trainer.learn(batch, 0)
     return batch.rollout, logs, trainer.policy.get_weights()
@@ -50,8 +51,7 @@ def test_what_xla_compiles_gives_the_same_numbers(stage, plain_step):
 
 
 def test_what_xla_refuses_is_said_in_a_sentence():
-    graph = Graph(lambda x: tf.strings.as_string(x))
-    graph.jit = True
+    graph = Graph(lambda x: tf.strings.as_string(x), jit=True)
     with (
         pytest.raises(TokenRLError, match='the update.*leave "update" out of'),
         compiling("update"),

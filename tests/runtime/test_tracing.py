@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import toy
+from tests.support import tiny, toy
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.runtime.tracing import Graph, check_stages
 
@@ -37,11 +37,11 @@ def test_a_trainer_traces_nothing_after_the_first_step():
     trainer = toy.trainer(
         "gru", "reinforce", policy={"stop_ids": tuple(range(3, 30))}
     )
-    graphs = {
-        name: getattr(trainer, name)
-        for name in ("_collect", "_update", "_targets")
+    runs = {
+        "sample": trainer.source.sampler._run,
+        "update": trainer._update._run,
+        "targets": trainer._targets,
     }
-    runs = {n: getattr(g, "_run", g) for n, g in graphs.items()}
     shapes, before = set(), None
     for step, rows in enumerate((8, 2, 6)):
         batch, _ = trainer.collect(toy.EXAMPLES[:rows], step)
@@ -62,10 +62,10 @@ def test_what_xla_cannot_compile_is_refused(stage):
 
 
 def test_layers_computed_again_are_not_compiled():
-    trainer = toy.trainer("gpt2", "reinforce")
-    trainer.policy.checkpoint_gradients()
+    policy = tiny.policy("gpt2")
+    policy.checkpoint_gradients()
     with pytest.raises(TokenRLError, match='leave gradient_checkpointing or "'):
-        trainer.compile(["update"])
+        toy.trainer(policy=policy, jit=("update",))
 
 
 def run_cases(*options):

@@ -1,5 +1,6 @@
 """A tiny run: a few prompts, one token to count, and a trainer."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from tf_tokenrl.callbacks.checkpoint import Checkpoint
 from tf_tokenrl.flow import Example
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.rewards import Reward
+from tf_tokenrl.training.options import TrainerOptions
 from tf_tokenrl.training.trainer import Trainer
 from tf_tokenrl.training.updates.adam import Adam
 
@@ -98,7 +100,7 @@ class Recorder(Reward):
     def __init__(self, trainer):
         self.reward = trainer.reward
         self.examples, self.responses, self.rollouts = [], [], []
-        trainer.reward = self
+        trainer.scorer.reward = self
 
     def __call__(self, examples, responses, rollout):
         self.examples.append(examples)
@@ -115,7 +117,10 @@ def trainer(
     policy: Policy | dict | None = None,
     **settings,
 ):
-    """A trainer over a fresh tiny policy, in the current strategy's scope."""
+    """A trainer over a fresh tiny policy, in the current strategy's scope.
+
+    `settings` are arguments of `Trainer` and of `TrainerOptions`.
+    """
     if isinstance(policy, Policy):
         made = policy
     else:
@@ -126,7 +131,14 @@ def trainer(
         algorithm = algorithms.get(algorithm, **(options or {}))
     adam = Adam(learning_rate, epsilon=1e-5)
     settings.setdefault("optimizer", adam)
-    return Trainer(made, algorithm=algorithm, **settings)
+    names = {field.name for field in dataclasses.fields(TrainerOptions)}
+    chosen = {k: settings.pop(k) for k in names & settings.keys()}
+    return Trainer(
+        made,
+        algorithm=algorithm,
+        options=TrainerOptions(**chosen),
+        **settings,
+    )
 
 
 class Announce(keras.callbacks.Callback):

@@ -1,4 +1,4 @@
-"""Every example once an epoch, and those of a step of like length."""
+"""Every example once an epoch, and those of a step of similar length."""
 
 import collections
 
@@ -14,8 +14,8 @@ EXAMPLES = [Example("x" * (n * n % 101), (), str(n)) for n in range(70)]
 def keys(steps, count, **options):
     return [
         [
-            example.key
-            for example in data_order.stream(
+            EXAMPLES[row].key
+            for row in data_order.stream(
                 EXAMPLES, step * count, count, 3, **options
             )
         ]
@@ -23,18 +23,18 @@ def keys(steps, count, **options):
     ]
 
 
-@pytest.mark.parametrize("like_lengths", [False, True])
+@pytest.mark.parametrize("similar_lengths", [False, True])
 @pytest.mark.parametrize("count", [1, 4, 70, 90])
-def test_an_epoch_has_every_example_once(count, like_lengths):
+def test_an_epoch_has_every_example_once(count, similar_lengths):
     steps = 280 // count + 1
-    found = sum(keys(steps, count, like_lengths=like_lengths), [])
+    found = sum(keys(steps, count, similar_lengths=similar_lengths), [])
     epochs = [found[i : i + 70] for i in range(0, 210, 70)]
     for epoch in epochs:
         assert collections.Counter(epoch) == {e.key: 1 for e in EXAMPLES}
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_the_prompts_of_a_step_have_like_lengths():
+def test_the_prompts_of_a_step_have_similar_lengths():
     """In the third epoch, too, in the midst of which a step begins."""
 
     def spread(**options):
@@ -42,7 +42,7 @@ def test_the_prompts_of_a_step_have_like_lengths():
         rows = keys(52, 4, **options)
         return np.median([np.ptp([lengths[k] for k in row]) for row in rows])
 
-    assert spread(like_lengths=True) < 0.3 * spread()
+    assert spread(similar_lengths=True) < 0.3 * spread()
 
 
 def test_the_order_of_batches_is_drawn():

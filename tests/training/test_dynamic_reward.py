@@ -61,7 +61,7 @@ def test_a_resumed_run_ends_bit_for_bit_alike(straight):
     trainer, logs, checkpoint = straight
     ended = trainer.policy.get_weights(), trainer.reward.state()
     shutil.rmtree(checkpoint.folder / "step-00000006")
-    trainer.reward = rewards.parse(CHANGING)
+    trainer.scorer.reward = rewards.parse(CHANGING)
     assert checkpoint.restore() == 3
     resumed = trainer.fit(toy.EXAMPLES, 6, batch_size=8)
     assert untimed(resumed) == untimed(logs[3:])
@@ -72,7 +72,9 @@ def test_a_resumed_run_ends_bit_for_bit_alike(straight):
 
 def test_a_run_with_another_schedule_is_refused(straight):
     trainer, _, checkpoint = straight
-    trainer.reward = rewards.parse(CHANGING.replace("steps=4", "steps=5"))
+    trainer.scorer.reward = rewards.parse(
+        CHANGING.replace("steps=4", "steps=5")
+    )
     with pytest.raises(TokenRLError, match="steps=4.*steps=5"):
         checkpoint.restore()
 

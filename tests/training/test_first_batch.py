@@ -156,7 +156,12 @@ def test_a_trainer_refuses_and_learns_nothing():
     after = trainer.policy.get_weights()
     for a, b in zip(before, after, strict=True):
         np.testing.assert_array_equal(a, b)
-    trainer.self_check = NAMES - {"kl"}
+    trainer = toy.trainer(
+        policy=trainer.policy,
+        algorithm="reinforce",
+        reference=reference,
+        self_check=NAMES - {"kl"},
+    )
     seen = []
     score = trainer.policy.score
     trainer.policy.score = lambda *given, **settings: (

@@ -9,6 +9,7 @@ from tf_tokenrl import algorithms, evaluation, rewards
 from tf_tokenrl.flow import Example
 from tf_tokenrl.training.learner import Learner
 from tf_tokenrl.training.objectives.likelihood import Likelihood
+from tf_tokenrl.training.options import TrainerOptions
 from tf_tokenrl.training.trainer import Trainer
 from tf_tokenrl.training.updates.adam import Adam
 
@@ -52,7 +53,7 @@ def learn(seed=0, steps=60):
         algorithm=algorithms.get("reinforce", discount=0.0),
         optimizer=keras.optimizers.Adam(1e-2, epsilon=1e-5),
         reference=policy.frozen_copy(),
-        seed=seed,
+        options=TrainerOptions(seed=seed),
     )
     before = accuracy(policy)
     logs = trainer.fit(examples(), steps, batch_size=32)
@@ -85,7 +86,7 @@ def test_labels_of_texts_are_learned_by_ppo(seed):
         ),
         optimizer=keras.optimizers.Adam(rate, epsilon=1e-5),
         reference=policy.frozen_copy(),
-        seed=seed,
+        options=TrainerOptions(seed=seed),
     )
     trainer.fit(examples("text"), steps, batch_size=32)
     assert accuracy(policy) == 1.0

@@ -109,7 +109,9 @@ class Algorithm(abc.ABC):
             if isinstance(value, Schedule)
         }
 
-    def given_tokens(self, lengths: np.ndarray, step: int) -> np.ndarray | None:
+    def prefix_lengths(
+        self, lengths: np.ndarray, step: int
+    ) -> np.ndarray | None:
         """How many tokens of each reference begin the answer, int `[B]`.
 
         Args:

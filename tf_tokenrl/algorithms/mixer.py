@@ -51,8 +51,10 @@ class Mixer(Guided):
         if self.supervised_steps != 0:
             self._check_counts("supervised_steps")
 
-    def given_tokens(self, lengths: np.ndarray, step: int) -> np.ndarray | None:
-        """See `Algorithm.given_tokens`."""
+    def prefix_lengths(
+        self, lengths: np.ndarray, step: int
+    ) -> np.ndarray | None:
+        """See `Algorithm.prefix_lengths`."""
         return np.maximum(lengths - self._handed_over(step), 0)
 
     def settings(self, step: int) -> dict[str, float]:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_tokenrl.flow import Tensor
+from tf_tokenrl.flow import Rollout, Tensor
 
 
-class Given(NamedTuple):
+class Prefix(NamedTuple):
     """How each answer begins.
 
     Attributes:
@@ -25,23 +25,23 @@ class Given(NamedTuple):
     ended: Tensor
 
 
-def join_given(prompt_ids: Tensor, prompt_mask: Tensor, given: Given):
+def join_prefix(prompt_ids: Tensor, prompt_mask: Tensor, prefix: Prefix):
     """Prompts `[B, P + F]` and their mask, the given tokens behind each."""
     lengths = tf.reduce_sum(tf.cast(prompt_mask, tf.int32), axis=-1)
     width = tf.shape(prompt_ids)[1]
-    joined = tf.concat([prompt_ids, given.ids], axis=1)
+    joined = tf.concat([prompt_ids, prefix.ids], axis=1)
     place = tf.range(tf.shape(joined)[1])[None]
     behind = place - lengths[:, None]
     source = tf.where(behind < 0, place, width + behind)
     source = tf.minimum(source, tf.shape(joined)[1] - 1)
-    mask = behind < given.counts[:, None]
+    mask = behind < prefix.counts[:, None]
     ids = tf.gather(joined, source, batch_dims=1)
     return tf.where(mask, ids, 0), mask
 
 
-def mark(given: Given) -> Given:
+def mark(prefix: Prefix) -> Prefix:
     """The tokens as -1 - id, so that `divide` finds them behind a prompt."""
-    return given._replace(ids=-1 - given.ids)
+    return prefix._replace(ids=-1 - prefix.ids)
 
 
 def divide(ids: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -71,31 +71,30 @@ def divide(ids: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, ...]:
     )
 
 
-def place_after(given: Given, rest) -> list[tf.Tensor]:
-    """Actions, mask, log-probs and values `[B, T]`, each row moved on.
+def place_after(prefix: Prefix, rest: Rollout) -> Rollout:
+    """Whole answers `[B, T]`: the prefix, then what was sampled behind it.
 
-    A row's columns start behind its given tokens, which fill the first
-    places of the actions.
+    A row's columns move on by the length of its prefix, which fills the first
+    places of the actions; everything else is 0 there.
     """
-    actions, mask, log_probs, values = rest
-    place = tf.range(tf.shape(mask)[1])[None]
-    source = place - given.counts[:, None]
+    place = tf.range(tf.shape(rest.mask)[1])[None]
+    source = place - prefix.counts[:, None]
     chosen = source >= 0
 
     def moved(x, empty):
         taken = tf.gather(x, tf.maximum(source, 0), batch_dims=1)
         return tf.where(chosen, taken, empty)
 
-    last = tf.maximum(tf.shape(given.ids)[1] - 1, 0)
-    shape = tf.shape(mask)
+    last = tf.maximum(tf.shape(prefix.ids)[1] - 1, 0)
+    shape = tf.shape(rest.mask)
     begun = tf.gather(
-        tf.pad(given.ids, [[0, 0], [0, 1]]),
+        tf.pad(prefix.ids, [[0, 0], [0, 1]]),
         tf.broadcast_to(tf.minimum(place, last), shape),
         batch_dims=1,
     )
-    return [
-        tf.where(chosen, moved(actions, 0), begun),
-        moved(mask, False),
-        moved(log_probs, 0.0),
-        moved(values, 0.0),
-    ]
+    return rest._replace(
+        actions=tf.where(chosen, moved(rest.actions, 0), begun),
+        mask=moved(rest.mask, False),
+        log_probs=moved(rest.log_probs, 0.0),
+        values=moved(rest.values, 0.0),
+    )

@@ -14,6 +14,14 @@ from tf_tokenrl.flow import Example, Response, Rollout
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.rewards import Reward
 from tf_tokenrl.rewards.shared.pooled import Pooled
+from tf_tokenrl.runtime.tracing import in_numpy
+
+_SAMPLING = {
+    "temperature": tf.float32,
+    "top_k": tf.int32,
+    "top_p": tf.float32,
+    "max_new_tokens": tf.int32,
+}
 
 
 class Answers(NamedTuple):
@@ -42,6 +50,7 @@ def answer(
         raise TokenRLError("There are no examples to answer.")
     ids, mask = policy.encode([example.prompt for example in examples])
     sampling = policy.sampling._replace(temperature=temperature)
+    settings = {name: getattr(sampling, name) for name in _SAMPLING}
     act = _act_function(policy)
     order = np.argsort(mask.sum(-1), kind="stable")
     parts = []
@@ -50,13 +59,9 @@ def answer(
         width = int(mask[rows].sum(-1).max())
         seeds = tf.gather(row_seeds(seed, 0, len(examples)), rows)
         prompts = ids[rows, :width], mask[rows, :width]
-        rollout = act(*prompts, seeds, *sampling[:4])
-        parts.append([x.numpy() for x in rollout[2:6]])
-    back = np.argsort(order)
-    answers = [
-        np.concatenate(column)[back] for column in zip(*parts, strict=True)
-    ]
-    rollout = Rollout(ids, mask, *answers)
+        parts.append(in_numpy(act(*prompts, seeds, **settings)))
+    rollout = Rollout.joined(parts).rows(np.argsort(order))
+    rollout = rollout._replace(prompt_ids=ids, prompt_mask=mask)
     return Answers(list(examples), policy.decode(rollout), rollout)
 
 
@@ -113,15 +118,6 @@ def estimate(values: np.ndarray, seed: int = 0) -> Estimate:
 def _act_function(policy: Policy):
     """`policy.act` traced once per policy, whatever the shapes."""
     if not hasattr(policy, "_traced_act"):
-        scalar = {
-            name: tf.TensorSpec([], tf.as_dtype(dtype))
-            for name, dtype in (
-                ("temperature", tf.float32),
-                ("top_k", tf.int32),
-                ("top_p", tf.float32),
-                ("max_new_tokens", tf.int32),
-            )
-        }
 
         def act(ids, mask, seeds, temperature, top_k, top_p, max_new_tokens):
             sampling = Sampling(temperature, top_k, top_p, max_new_tokens)
@@ -133,7 +129,7 @@ def _act_function(policy: Policy):
                 tf.TensorSpec([None, None], tf.int32),
                 tf.TensorSpec([None, None], tf.bool),
                 tf.TensorSpec([None, 2], tf.int64),
-                *scalar.values(),
+                *(tf.TensorSpec([], dtype) for dtype in _SAMPLING.values()),
             ],
         )
     return policy._traced_act

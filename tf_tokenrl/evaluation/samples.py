@@ -72,17 +72,14 @@ def _groups(policy, examples: Sequence[Example], copies: int) -> Answers:
     for seed in range(1, copies):
         drawn = answer(policy, examples, policy.temperature, seed)
         parts.append(drawn)
-    first = parts[0].rollout
-    columns = [
-        np.stack(arrays, axis=1).reshape(-1, arrays[0].shape[1])
-        for arrays in zip(*(part.rollout[2:6] for part in parts), strict=True)
-    ]
-    prompts = [np.repeat(x, copies, axis=0) for x in first[:2]]
+    # Row i of part k stands at k * rows + i, and belongs at i * copies + k.
+    order = np.arange(copies * len(examples)).reshape(copies, -1).T.ravel()
+    rollout = Rollout.joined([part.rollout for part in parts]).rows(order)
     responses = zip(*(part.responses for part in parts), strict=True)
     return Answers(
         [example for example in examples for _ in range(copies)],
         [response for group in responses for response in group],
-        Rollout(*prompts, *columns),
+        rollout,
     )
 
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_tokenrl.decoding.prefix import Given
+from tf_tokenrl.decoding.prefix import Prefix
 from tf_tokenrl.decoding.sampling import Sampling
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.export.savedmodel import export
@@ -125,7 +125,7 @@ class Policy(keras.Model):
         self,
         prompt_ids: tf.Tensor,
         prompt_mask: tf.Tensor,
-        given: Given,
+        prefix: Prefix,
         seeds: tf.Tensor,
         sampling: Sampling | None = None,
     ) -> Rollout:
@@ -134,12 +134,12 @@ class Policy(keras.Model):
         Args:
             prompt_ids: int32 `[B, P]`, padded on the right.
             prompt_mask: bool `[B, P]`.
-            given: the first tokens of each answer.
+            prefix: the first tokens of each answer.
             seeds: int64 `[B, 2]`, as for `act`.
             sampling: as for `act`; the limit is that of the whole answer.
 
         Returns:
-            A `Rollout` of whole answers `[B, T]`. The given tokens stand in
+            A `Rollout` of whole answers `[B, T]`. The prefix stands in
             `actions` with the mask False; log-probs and values there are 0.
         """
         raise NotImplementedError(type(self).__name__)

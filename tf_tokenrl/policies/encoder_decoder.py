@@ -15,7 +15,7 @@ from tf_tokenrl.decoding.own_cross_cache import (
     CrossAttentionDecoder,
     answer_states,
 )
-from tf_tokenrl.decoding.prefix import Given, divide, mark
+from tf_tokenrl.decoding.prefix import Prefix, divide, mark
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.importers import keras_hub_presets
 from tf_tokenrl.policies import output_layer
@@ -171,9 +171,9 @@ class EncoderDecoderPolicy(GenerativePolicy):
             prompt_ids, tf.cast(present, tf.int32)
         )
 
-    def behind_prompt(self, given: Given) -> Given:
+    def behind_prompt(self, prefix: Prefix) -> Prefix:
         """See `GenerativePolicy`; the decoder reads them, so mark them."""
-        return mark(given)
+        return mark(prefix)
 
     def divide(self, ids: tf.Tensor, lengths: tf.Tensor):
         """What the encoder and the decoder are to read of encoded prompts.

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_tokenrl.decoding.loop import Decoder
-from tf_tokenrl.decoding.prefix import Given, join_given, place_after
+from tf_tokenrl.decoding.prefix import Prefix, join_prefix, place_after
 from tf_tokenrl.decoding.sampling import Sampling
 from tf_tokenrl.decoding.scheduling import decode
 from tf_tokenrl.export.reward_model import ServedReward
@@ -64,9 +64,9 @@ class GenerativePolicy(Policy):
         """
         raise NotImplementedError(type(self).__name__)
 
-    def behind_prompt(self, given: Given) -> Given:
-        """Given tokens as they travel at the end of a prompt."""
-        return given
+    def behind_prompt(self, prefix: Prefix) -> Prefix:
+        """The prefix as it travels at the end of a prompt."""
+        return prefix
 
     def preparations(self) -> tuple[Callable[[], Any], ...]:
         """What a decoder prepares of the weights, each of one dtype."""
@@ -118,20 +118,21 @@ class GenerativePolicy(Policy):
         self,
         prompt_ids: tf.Tensor,
         prompt_mask: tf.Tensor,
-        given: Given,
+        prefix: Prefix,
         seeds: tf.Tensor,
         sampling: Sampling | None = None,
         slots: tf.Tensor | int | None = None,
     ) -> Rollout:
         """See `Policy.act_after`, and `act` for `slots`."""
         sampling = sampling or self.sampling
-        left = tf.maximum(sampling.max_new_tokens - given.counts, 0)
-        left = tf.where(given.ended, 0, left)
-        behind = self.behind_prompt(given)
-        ids, mask = join_given(prompt_ids, prompt_mask, behind)
+        left = tf.maximum(sampling.max_new_tokens - prefix.counts, 0)
+        left = tf.where(prefix.ended, 0, left)
+        behind = self.behind_prompt(prefix)
+        ids, mask = join_prefix(prompt_ids, prompt_mask, behind)
         sampling = sampling._replace(max_new_tokens=left)
         rest = self.act(ids, mask, seeds, sampling, slots=slots)
-        return Rollout(prompt_ids, prompt_mask, *place_after(given, rest[2:6]))
+        rest = rest._replace(prompt_ids=prompt_ids, prompt_mask=prompt_mask)
+        return place_after(prefix, rest)
 
     def served(self) -> tf.Module:
         """See `Policy.served`."""

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tokenrl.backbones.packing import equal_neighbours
-from tf_tokenrl.decoding.prefix import Given
+from tf_tokenrl.decoding.prefix import Prefix
 from tf_tokenrl.decoding.sampling import Sampling, draw, uniforms
 from tf_tokenrl.errors import TokenRLError, unknown
 from tf_tokenrl.export.labels import ServedLabels
@@ -233,14 +233,14 @@ class LabelPolicy(Policy):
         states = self.action_states(
             {"prompt_ids": prompt_ids, "prompt_mask": prompt_mask, "mask": mask}
         )
-        each = [
-            tf.repeat(x, width) if tf.is_tensor(x) else x
-            for x in (sampling or self.sampling).per_row(rows)
-        ]
+        each_row = (sampling or self.sampling).per_row(rows)
+        each_label = {
+            name: tf.repeat(x, width) for name, x in each_row.tensors().items()
+        }
         actions, log_probs = draw(
             tf.reshape(self.logits(states), [-1, len(self.labels)]),
             tf.reshape(uniforms(seeds, columns)[:, :width], [-1, 2]),
-            Sampling(*each),
+            Sampling(**each_label),
         )
 
         def answers(x, nothing):
@@ -261,15 +261,15 @@ class LabelPolicy(Policy):
         self,
         prompt_ids: tf.Tensor,
         prompt_mask: tf.Tensor,
-        given: Given,
+        prefix: Prefix,
         seeds: tf.Tensor,
         sampling: Sampling | None = None,
     ) -> Rollout:
         """See `Policy.act_after`."""
         rollout = self.act(prompt_ids, prompt_mask, seeds, sampling)
         columns = tf.shape(rollout.actions)[1]
-        forced = tf.sequence_mask(given.counts, columns)
-        ids = tf.pad(given.ids, [[0, 0], [0, columns]])[:, :columns]
+        forced = tf.sequence_mask(prefix.counts, columns)
+        ids = tf.pad(prefix.ids, [[0, 0], [0, columns]])[:, :columns]
         return rollout._replace(
             actions=tf.where(forced, ids, rollout.actions),
             mask=rollout.mask & ~forced,

@@ -3,8 +3,7 @@
 import contextlib
 import inspect
 import numbers
-from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -34,6 +33,7 @@ class Reward:
     """
 
     __array_ufunc__ = None  # np.float32(0.3) * reward is ours to multiply
+    _scored_by: Callable | None = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -74,9 +74,9 @@ class Reward:
         """
         mask = np.asarray(rollout.mask, bool)
         rewards = np.zeros(mask.shape, np.float32)
-        scores = checks.counted(
-            self, _SCORER.get()(self, examples, responses), len(examples)
-        )
+        score = self._scored_by or _score_here
+        scores = score(self, examples, responses)
+        checks.counted(self, scores, len(examples))
         rows = zip(examples, scores, mask, rewards, strict=True)
         for example, score, chosen, row in rows:
             positions = np.flatnonzero(chosen)
@@ -113,6 +113,26 @@ class Reward:
         """True where `observe` changes what is rewarded later."""
         own = type(self).observe is not Reward.observe
         return own or any(reward.listens for reward in self.within())
+
+    @contextlib.contextmanager
+    def scored_by(self, scorer: Callable) -> "Iterator[Reward]":
+        """Let `scorer(reward, examples, responses)` score rows in this block.
+
+        It stands in for `score_batch` of this reward and of those that it is
+        made of, wherever they are placed by `Reward.__call__`.
+        """
+        with contextlib.ExitStack() as inner:
+            for reward in self.within():
+                inner.enter_context(reward.scored_by(scorer))
+            before, self._scored_by = self._scored_by, scorer
+            try:
+                yield self
+            finally:
+                self._scored_by = before
+
+    def __getstate__(self) -> dict:
+        """What travels to another process; who scores here does not."""
+        return {k: v for k, v in vars(self).items() if k != "_scored_by"}
 
     def begin(self, step: int) -> None:
         """Step `step`, from 0, begins: what is rewarded now is learned."""
@@ -206,12 +226,12 @@ class Mixture(Reward):
 
     def __call__(self, examples, responses, rollout) -> np.ndarray:
         """See `Reward.__call__`."""
-        return sum(
+        return weighted_sum(
             (
-                np.float32(weight) * reward(examples, responses, rollout)
+                (weight, reward(examples, responses, rollout))
                 for _, weight, reward in self.terms()
             ),
-            np.zeros(np.shape(rollout.mask), np.float32),
+            np.shape(rollout.mask),
         )
 
     def terms(self) -> list[tuple[str, float, Reward]]:
@@ -325,25 +345,23 @@ class Function(Reward):
         return repr(f"{self.function.__module__}:{name}")
 
 
-@contextlib.contextmanager
-def scored_by(scorer: Callable) -> Iterator[None]:
-    """Within the block `scorer(reward, examples, responses)` scores rows.
+def weighted_sum(
+    terms: Iterable[tuple[float, np.ndarray]], shape: tuple[int, ...]
+) -> np.ndarray:
+    """The sum of `weight * values` over terms, float32 `[B, T]`.
 
-    It stands in for `reward.score_batch(examples, responses)` of every reward
-    that is placed by `Reward.__call__`.
+    Args:
+        terms: pairs of a weight and the rewards of one term `[B, T]`.
+        shape: `(B, T)`, for a sum of no terms.
     """
-    token = _SCORER.set(scorer)
-    try:
-        yield
-    finally:
-        _SCORER.reset(token)
+    total = np.zeros(shape, np.float32)
+    for weight, values in terms:
+        total += np.float32(weight) * values
+    return total
 
 
-def _here(reward: Reward, examples, responses):
+def _score_here(reward: Reward, examples, responses):
     return checks.named(reward, reward.score_batch, examples, responses)
-
-
-_SCORER: ContextVar[Callable] = ContextVar("scorer", default=_here)
 
 
 def _negative(weight: float | Schedule) -> bool:

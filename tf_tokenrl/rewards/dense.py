@@ -57,14 +57,13 @@ class Dense(Reward):
             return np.zeros(mask.shape, np.float32)
         counts = np.cumsum(mask, axis=1)[rows, ends]
         cut = mask[rows] & (np.arange(mask.shape[1]) <= ends[:, None])
-        parts = [None if x is None else np.asarray(x)[rows] for x in rollout]
         scores = self.reward(
             [examples[row] for row in rows.tolist()],
             [
                 _beginning(responses[row], count)
                 for row, count in zip(rows.tolist(), counts, strict=True)
             ],
-            Rollout(*parts)._replace(mask=cut),
+            rollout.rows(rows)._replace(mask=cut),
         ).sum(axis=1, dtype=np.float64)
         before = np.where(counts == 1, 0.0, np.roll(scores, 1))
         rewards = np.zeros(mask.shape, np.float32)

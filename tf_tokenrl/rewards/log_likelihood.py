@@ -56,7 +56,9 @@ class LogLikelihood(Reward):
         rows = zip(
             responses,
             judge.policy.decode(pairs),
-            judge.log_probs(*pairs[:4]).numpy(),
+            judge.log_probs(
+                pairs.prompt_ids, pairs.prompt_mask, pairs.actions, pairs.mask
+            ).numpy(),
             pairs.mask,
             strict=True,
         )

@@ -18,13 +18,13 @@ class Graph:
     A structure says which optional tensors are there. Lengths along the axes
     are left open, so longer answers are not traced anew.
 
-    Attributes:
-        jit: whether XLA compiles it, anew for each length that comes along;
-            set it before the first call.
+    Args:
+        function: of tensors.
+        jit: whether XLA compiles it, anew for each length that comes along.
     """
 
-    def __init__(self, function: Callable):
-        self.jit = False
+    def __init__(self, function: Callable, jit: bool = False):
+        self.jit = jit
         self._function = function
         self._traced: dict[str, Callable] = {}
 
@@ -75,6 +75,13 @@ def compiling(stage: str) -> Iterator[None]:
             f"XLA cannot compile the {stage} of this policy ({reason}): leave "
             f'"{stage}" out of jit.'
         ) from error
+
+
+def in_numpy(structure):
+    """The same structure with NumPy arrays; what is None stays None."""
+    return tf.nest.map_structure(
+        lambda x: None if x is None else np.asarray(x), structure
+    )
 
 
 def _spec(x):

@@ -60,7 +60,7 @@ def check(
     if "kl" in names and rollout.reference_log_probs is not None:
         _check_kl(rollout, tolerance)
     rows = _rows(rollout)
-    scores = score(_take(rollout, rows))
+    scores = score(rollout.rows(rows))
     if "ratio" in names:
         _check_ratio(rollout, rows, scores, tolerance)
     if "padding" in names:
@@ -115,7 +115,7 @@ def _check_kl(rollout: Rollout, tolerance: float) -> None:
             f"policy and reference differ by {gap:.3g} nats at a token before "
             f"the first update, more than {tolerance:g}",
             "make the reference by policy.frozen_copy() after the policy's "
-            'weights are set, or leave "kl" out of trainer.self_check if it '
+            'weights are set, or leave "kl" out of the option self_check if it '
             "is meant to be another policy",
         )
 
@@ -158,19 +158,17 @@ def _rows(rollout: Rollout) -> np.ndarray:
     return order[places.astype(int)]
 
 
-def _take(rollout: Rollout, rows) -> Rollout:
-    return Rollout(*(None if x is None else x[rows] for x in rollout))
-
-
 def _shortest(rollout: Rollout, row: int) -> tuple[Rollout, int]:
     """One row without its padding, and the columns of its answer."""
-    alone = _take(rollout, [row])
-    width = int(alone.prompt_mask.sum())
+    alone = rollout.rows([row])
     chosen = np.flatnonzero(alone.mask[0])
     columns = int(chosen[-1]) + 1 if len(chosen) else 1
-    prompts = [x[:, :width] for x in alone[:2]]
-    answers = [None if x is None else x[:, :columns] for x in alone[2:]]
-    return Rollout(*prompts, *answers), columns
+    width = int(alone.prompt_mask.sum())
+    alone = alone._replace(
+        prompt_ids=alone.prompt_ids[:, :width],
+        prompt_mask=alone.prompt_mask[:, :width],
+    )
+    return alone.columns(columns), columns
 
 
 def _largest(first, second, mask) -> float:

@@ -1,12 +1,10 @@
 """What must hold before a run starts; each failure says its remedy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.flow import Example
 from tf_tokenrl.policies.divergence import actions_of
 from tf_tokenrl.rewards import Mixture, Reward
-from tf_tokenrl.training.rollouts.imitation import check_references
 from tf_tokenrl.training.updates.kl_loss import KlLoss
 
 
@@ -85,12 +83,12 @@ def _check_inner(reward: Reward) -> None:
         _check_inner(part)
 
 
-def check_batch(trainer, examples: Sequence[Example], batch_size: int) -> None:
-    """Every prompt must fit, and the batch split evenly.
+def check_batch(trainer, examples: Sized, batch_size: int) -> None:
+    """There must be examples, and the batch must split evenly.
 
     It is split into groups, minibatches, replicas and accumulation steps.
     """
-    if not examples:
+    if not len(examples):
         raise TokenRLError("There are no examples to learn from.")
     algorithm = trainer.algorithm
     replicas = trainer.strategy.num_replicas_in_sync
@@ -98,7 +96,7 @@ def check_batch(trainer, examples: Sequence[Example], batch_size: int) -> None:
         "samples_per_prompt": algorithm.samples_per_prompt,
         "minibatches x replicas x accumulation": algorithm.minibatches
         * replicas
-        * trainer.accumulation,
+        * trainer.options.accumulation,
     }
     for name, count in parts.items():
         if batch_size < 1 or batch_size % count:
@@ -106,12 +104,6 @@ def check_batch(trainer, examples: Sequence[Example], batch_size: int) -> None:
                 f"batch_size is {batch_size}, which is not a multiple of "
                 f"{name} ({count}): choose one that is."
             )
-    prompts = [example.prompt for example in examples]
-    if not algorithm.imitates:
-        trainer.policy.encode(prompts)
-        return
-    check_references(examples)
-    trainer.policy.encode_pairs(prompts, [e.reference for e in examples])
 
 
 def check_learned(history: Sequence[Mapping[str, float]]) -> None:

@@ -7,7 +7,7 @@ history = trainer.fit(task.examples("train"), steps=200, batch_size=64)
 
 import functools
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,11 +17,11 @@ import tensorflow as tf
 from tf_tokenrl import evaluation
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.evaluation import blindness
-from tf_tokenrl.flow import Batch, Context, Example, Rollout
+from tf_tokenrl.flow import Batch, Context, Example
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.policies.storage import digest
 from tf_tokenrl.rewards import Reward
-from tf_tokenrl.runtime.tracing import Graph, check_stages
+from tf_tokenrl.runtime.tracing import Graph, check_stages, in_numpy
 from tf_tokenrl.schedules import Measurement
 from tf_tokenrl.training import (
     data_order,
@@ -30,11 +30,14 @@ from tf_tokenrl.training import (
     preflight,
     step_logs,
 )
-from tf_tokenrl.training.rollouts import imitation
-from tf_tokenrl.training.rollouts.exploration import SAMPLING, Exploration
-from tf_tokenrl.training.rollouts.imitation import Lesson
-from tf_tokenrl.training.rollouts.overlap import in_halves
-from tf_tokenrl.training.rollouts.sampler import Collector
+from tf_tokenrl.training.options import TrainerOptions
+from tf_tokenrl.training.rollouts.exploration import Exploration, sampling
+from tf_tokenrl.training.rollouts.imitation import imitated
+from tf_tokenrl.training.rollouts.prompts import EncodedExamples, Prompts
+from tf_tokenrl.training.rollouts.sampled import Sampled
+from tf_tokenrl.training.rollouts.sampler import Sampler
+from tf_tokenrl.training.rollouts.scorer import Scorer, Terms
+from tf_tokenrl.training.rollouts.source import RolloutSource
 from tf_tokenrl.training.updates.kl_loss import KlLoss
 from tf_tokenrl.training.updates.learning_rate import LearningRate
 from tf_tokenrl.training.updates.updater import Updater
@@ -47,7 +50,7 @@ class Trainer:
 
     Create policy, reference and optimizer in the scope of the strategy that
     is current when the trainer is made. Every step is a function of the
-    weights, the optimizer, `seed`, the number of the step and what reward
+    weights, the optimizer, the seed, the number of the step and what reward
     and KL loss keep, so a restored run goes on as if it had never stopped.
 
     Args:
@@ -57,31 +60,23 @@ class Trainer:
         optimizer: a Keras optimizer without clipping of its own, for Keras
             would clip before the gradients of the replicas are summed.
         reference: a frozen policy; KL and perplexity rewards need it.
-        gradient_clip: greatest global norm of the summed gradient; 0 is no
-            limit.
-        accumulation: parts in which the rows of a minibatch are computed;
-            the gradient is the same, the memory smaller.
-        seed: of sampling and of the order of data.
+        kl_loss: adds KL to the reference to the loss of any algorithm.
         exploration: the distribution that answers are drawn from; by default
             the policy's own.
-        kl_loss: adds KL to the reference to the loss of any algorithm.
+        source: where answers come from; by default the policy samples them.
+        options: how the work is done.
 
     Attributes:
-        overlap: True samples one half of a batch while the rewards in Python
-            of the other are computed. Answers and rewards are the same (up to
-            the rounding of products with half as many rows), and sampling
-            two halves takes longer than sampling both at once: it pays where
-            `reward_share` is large.
+        scorer: computes what answers earn.
+        finished_steps: how many steps were taken.
         reward_share: what the last step spent on rewards that were not
             computed meanwhile, as a share of its time.
-        self_check: names of the checks that a fresh run makes on its first
-            batch, see `first_batch.check`; an empty set makes none.
-        like_lengths: whether the prompts of a step have like lengths, see
-            `data_order.stream`; False at first.
 
     Raises:
         TokenRLError: the parts do not fit together.
     """
+
+    checks = first_batch.NAMES  # those that make sense for this trainer
 
     def __init__(
         self,
@@ -90,31 +85,34 @@ class Trainer:
         algorithm: Algorithm,
         optimizer: keras.optimizers.Optimizer,
         reference: Policy | None = None,
-        gradient_clip: float = 1.0,
-        accumulation: int = 1,
-        seed: int = 0,
-        exploration: Exploration | None = None,
         kl_loss: KlLoss | None = None,
+        exploration: Exploration | None = None,
+        source: RolloutSource | None = None,
+        options: TrainerOptions | None = None,
     ):
         preflight.check_parts(policy, optimizer, reference)
         preflight.check_kl_loss(kl_loss, policy, reference, exploration)
         preflight.check_reward(reward)
         self.strategy = tf.distribute.get_strategy()
         self.policy = policy
-        self.reward = reward
         self.algorithm = algorithm
         self.optimizer = optimizer
         self.reference = reference
-        self.accumulation = accumulation
-        self.seed = seed
-        self.exploration = exploration or Exploration()
-        self.memory = algorithm.first_memory()
         self.kl_loss = kl_loss
-        self.overlap = False
-        self.reward_share = self._waited = 0.0
+        self.exploration = exploration or Exploration()
+        self.options = options or TrainerOptions()
+        self.memory = algorithm.first_memory()
+        self.reward_share = 0.0
         self.finished_steps = 0
-        self.self_check: frozenset[str] = first_batch.NAMES
-        self.like_lengths = False
+        self._checked = False
+        self.scorer = Scorer(
+            reward,
+            policy.decode,
+            self.options.overlap,
+            self.options.reward_processes,
+        )
+        check_stages(self.options.jit, self.strategy)
+        self.source = source or self._sampled()
         with self.strategy.scope():
             self.learning_rate = LearningRate(optimizer)
             optimizer.build(policy.trainable_variables)
@@ -122,46 +120,45 @@ class Trainer:
         self._identity = {
             "reference": digest(reference),
             "learning_rate": self.learning_rate.described,
-            "gradient_clip": gradient_clip,
+            "gradient_clip": self.options.gradient_clip,
+            "accumulation": self.options.accumulation,
             "max_new_tokens": policy.max_new_tokens,
             "temperature": policy.temperature,
         }
         self.fitted: dict[str, Any] = {}
-        self._build(gradient_clip)
+        self._build()
 
-    def _build(self, gradient_clip: float) -> None:
-        """What `collect` and `learn` work with."""
-        self._collect = Collector(self.policy, self.reference, self.seed)
+    def _sampled(self) -> Sampled:
+        """The policy itself as a source of answers."""
+        sampler = Sampler(
+            self.policy,
+            self.reference,
+            self.options.seed,
+            jit="scoring" in self.options.jit,
+        )
+        return Sampled(sampler, halves=self.options.overlap)
+
+    def _build(self) -> None:
+        """Make what `learn` works with."""
         self._update = Updater(
             self.policy,
             self.algorithm,
             self.optimizer,
-            gradient_clip,
-            self.accumulation,
+            self.options.gradient_clip,
+            self.options.accumulation,
             self.kl_loss,
             self.reference,
+            jit="update" in self.options.jit,
         )
 
-    def compile(self, stages: Collection[str]) -> None:
-        """Let XLA compile some stages; do so before the first step.
-
-        Args:
-            stages: "scoring" of the reference, "update", or both. Neither is
-                the default, for on a CPU it gains nothing, see
-                `docs/performance.md`.
-
-        Raises:
-            TokenRLError: XLA cannot compile one of them.
-        """
-        check_stages(stages, self.strategy)
-        if "scoring" in stages:
-            self._collect.compile()
-        if "update" in stages:
-            self._update.compile()
+    @property
+    def reward(self) -> Reward:
+        """What scores each chosen token."""
+        return self.scorer.reward
 
     def fit(
         self,
-        examples: Sequence[Example],
+        examples: Sequence[Example] | EncodedExamples,
         steps: int,
         batch_size: int,
         callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -179,24 +176,48 @@ class Trainer:
             TokenRLError: no examples, a prompt that is too long, a batch
                 size that cannot be split, or a self-check that failed.
         """
-        preflight.check_batch(self, examples, batch_size)
-        self.fitted = {"data": loop.digest(examples), "batch_size": batch_size}
+        data = self.prepare(examples, batch_size)
+        known = {"data": loop.digest(data.examples), "batch_size": batch_size}
+        self.fitted = known
         fresh = not self.finished_steps
         if fresh:
-            blindness.warn(self.reward, examples)
+            blindness.warn(self.reward, data.examples)
         prompts = batch_size // self.algorithm.samples_per_prompt
-        history = loop.run(
-            self,
-            lambda step: self.step(self._rows(examples, batch_size), step),
-            steps,
-            max(len(examples) // prompts, 1),
-            callbacks,
-        )
+        with self.scorer:
+            history = loop.run(
+                self,
+                functools.partial(self._take, data, batch_size),
+                steps,
+                max(len(data) // prompts, 1),
+                callbacks,
+            )
         if fresh:
             preflight.check_learned(history)
         return history
 
-    def step(self, examples: Sequence[Example], step: int) -> dict[str, float]:
+    def prepare(
+        self, examples: Sequence[Example] | EncodedExamples, batch_size: int
+    ) -> EncodedExamples:
+        """Encode a data set for `fit`, and check that its batches fit.
+
+        Raises:
+            TokenRLError: see `fit`.
+        """
+        preflight.check_batch(self, examples, batch_size)
+        return self.encode(examples)
+
+    def encode(
+        self, examples: Sequence[Example] | EncodedExamples
+    ) -> EncodedExamples:
+        """Encode prompts, and references if the algorithm imitates them."""
+        if isinstance(examples, EncodedExamples):
+            return examples
+        imitates = self.algorithm.imitates
+        return EncodedExamples.of(self.policy, examples, imitates)
+
+    def step(
+        self, examples: Sequence[Example] | EncodedExamples, step: int
+    ) -> dict[str, float]:
         """Once round: prompts, answers, rewards, targets, updates.
 
         Args:
@@ -207,52 +228,42 @@ class Trainer:
         Returns:
             The step's logs, see `docs/metrics.md`.
         """
-        start = time.perf_counter()
+        started = time.perf_counter()
         batch, terms = self.collect(examples, step)
-        if not self.finished_steps and self.self_check:
-            self._check_once(batch)
+        self._check_once(batch)
         metrics = self.learn(batch, step)
-        seconds = time.perf_counter() - start
-        self.reward_share = self._waited / seconds
+        seconds = time.perf_counter() - started
+        self.reward_share = self.scorer.seconds / seconds
         logs = self._logs(batch, terms, metrics, seconds)
         self._observe(step, len(examples), logs)
         return logs
 
     def collect(
-        self, examples: Sequence[Example], step: int
-    ) -> tuple[Batch, dict[str, np.ndarray]]:
-        """Sample answers and reward them; nothing is learned.
+        self, examples: Sequence[Example] | EncodedExamples, step: int
+    ) -> tuple[Batch, Terms]:
+        """Have prompts answered and rewarded; nothing is learned.
 
         Returns:
             The batch, and each reward term's `[B, T]`, before its weight.
         """
-        prompts = self.policy.encode([example.prompt for example in examples])
-        settings = self._settings(step)
-        lesson = imitation.prepare(self.policy, self.algorithm, examples, step)
-        sampling = {k: settings[k] for k in SAMPLING if k in settings}
         self.reward.begin(step)
-
-        def sample(part: slice | None = None) -> Rollout:
-            return self._collect(*prompts, step, sampling, lesson.given, part)
-
-        rollout, early = self._sampled(sample, examples, lesson)
-        sampled = time.perf_counter()
-        rewards, terms = self._rewarded(examples, rollout, lesson, early)
-        self._waited = time.perf_counter() - sampled
-        memory = {k: np.float32(v) for k, v in self.memory.items()}
-        context = Context(memory=memory)
-        if self.algorithm.needs_greedy:
-            mask, earned = self._greedy(examples, prompts, step, lesson)
-            context = Context(mask, earned, memory)
-        targets = self._targets(rollout, rewards, context)
-        targets = tf.nest.map_structure(lambda x: x.numpy(), targets)
-        batch = Batch(rollout, rewards, targets, lesson.teacher, settings)
+        self.scorer.seconds = 0.0
+        prompts = self._ask(self.encode(examples), step)
+        answers = self.source(prompts)
+        rollout, rewards, terms = self.scorer(prompts, answers)
+        context = self._context(prompts)
+        targets = in_numpy(self._targets(rollout, rewards, context))
+        settings = dict(prompts.settings)
+        batch = Batch(rollout, rewards, targets, prompts.teacher, settings)
         return batch, terms
 
     def learn(self, batch: Batch, step: int) -> dict[str, float]:
         """All updates of one batch; returns their mean metrics."""
         history: list[dict[str, float]] = []
-        for rows in self._minibatches(len(batch.rewards), step):
+        parts, seed = self.algorithm.minibatches, (self.options.seed, step)
+        for rows in data_order.minibatches(
+            len(batch.rewards), self.algorithm.epochs, parts, seed
+        ):
             history.append(self._update(batch, rows))
             if self.algorithm.enough(history[-1]):
                 break
@@ -277,6 +288,7 @@ class Trainer:
             "memory": self.memory,
             "reward": self.reward.state(),
             "kl_loss": kept,
+            "source": self.source.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -288,6 +300,7 @@ class Trainer:
         self.reward.restore(state["reward"])
         if self.kl_loss is not None:
             self.kl_loss.restore(state["kl_loss"])
+        self.source.restore(state.get("source", {}))
 
     def identity(self) -> dict[str, Any]:
         """What must not change between the parts of one run.
@@ -295,7 +308,7 @@ class Trainer:
         Data and batch size are known when `fit` has begun.
         """
         return self._identity | {
-            "seed": self.seed,
+            "seed": self.options.seed,
             "algorithm": repr(self.algorithm),
             "exploration": repr(self.exploration),
             "reward": repr(self.reward),
@@ -308,12 +321,20 @@ class Trainer:
         """Means and 95% intervals of greedy answers, see `evaluation`."""
         return evaluation.evaluate(self.policy, examples, metrics, batch_size)
 
-    def _check_once(self, batch: Batch) -> None:
-        settings = batch.settings or {}
-        settings = {k: settings[k] for k in SAMPLING if k in settings}
-        score = functools.partial(self.policy.score, **settings)
-        first_batch.check(self.policy, batch.rollout, score, self.self_check)
-        self.self_check = frozenset()
+    def _ask(self, data: EncodedExamples, step: int) -> Prompts:
+        """What a source is asked in a step."""
+        teacher, prefix = imitated(self.algorithm, data.references, step)
+        return Prompts(
+            data.examples,
+            data.prompt_ids,
+            data.prompt_mask,
+            step,
+            self._settings(step),
+            teacher,
+            prefix,
+            group=self.algorithm.samples_per_prompt,
+            version=int(tf.convert_to_tensor(self.optimizer.iterations)),
+        )
 
     def _settings(self, step: int) -> dict[str, np.float32]:
         """All numbers that follow a schedule, at a step."""
@@ -323,63 +344,42 @@ class Trainer:
             scheduled["kl_weight"] = np.float32(self.kl_loss.weight_at(step))
         return scheduled | self.exploration.at(step, self.policy.temperature)
 
-    def _sampled(self, sample, examples, lesson: Lesson):
-        """A rollout, and the reward terms that were computed meanwhile."""
-        if not self.overlap:
-            return sample(), {}
-        terms = [(n, r) for n, _, r in self.reward.terms() if r.by_row]
+    def _context(self, prompts: Prompts) -> Context:
+        """What the algorithm remembers, and greedy answers if it asks."""
+        memory = {k: np.float32(v) for k, v in self.memory.items()}
+        if not self.algorithm.needs_greedy:
+            return Context(memory=memory)
+        greedy = prompts.greedily()
+        rollout, rewards, _ = self.scorer(greedy, self.source(greedy))
+        return Context(rollout.mask, rewards, memory)
 
-        def score(part: slice, rollout: Rollout) -> dict[str, np.ndarray]:
-            seen = imitation.whole(rollout, lesson, part)
-            rows = examples[part], self.policy.decode(seen), seen
-            return {name: reward(*rows) for name, reward in terms}
+    def _check_once(self, batch: Batch) -> None:
+        """The first batch of a fresh run must not contradict itself."""
+        names = self.options.self_check & self.checks
+        if names and not (self._checked or self.finished_steps):
+            now = sampling(batch.settings or {})
+            score = functools.partial(self.policy.score, **now)
+            first_batch.check(self.policy, batch.rollout, score, names)
+        self._checked = True
 
-        replicas = self.strategy.num_replicas_in_sync
-        unit = replicas * self.algorithm.samples_per_prompt
-        return in_halves(sample, score, len(examples), unit)
+    def _take(
+        self, data: EncodedExamples, batch_size: int, step: int
+    ) -> dict[str, float]:
+        """Take the step of a given number in a data set."""
+        return self.step(self._rows(data, batch_size), step)
 
-    def _rewarded(self, examples, rollout: Rollout, lesson: Lesson, early=None):
-        """Rewards `[B, T]` of the chosen tokens, and each term of them."""
-        early = early or {}
-        seen = imitation.whole(rollout, lesson)
-        responses = self.policy.decode(seen)
-        rewards = np.zeros(rollout.mask.shape, np.float32)
-        terms = {}
-        for name, weight, reward in self.reward.terms():
-            if name in early:
-                values = early[name]
-            else:
-                values = reward(examples, responses, seen)
-            terms[name] = np.where(rollout.mask, values, np.float32(0))
-            rewards += np.float32(weight) * terms[name]
-        return rewards, terms
-
-    def _greedy(self, examples, prompts, step: int, lesson: Lesson):
-        """Mask and rewards `[B, T']` of the greedy answers."""
-        greedy = {"temperature": np.float32(0)}
-        ids, mask = prompts
-        rollout = self._collect(ids, mask, step, greedy, lesson.given)
-        return rollout.mask, self._rewarded(examples, rollout, lesson)[0]
-
-    def _minibatches(self, rows: int, step: int) -> Iterator[np.ndarray]:
-        """The rows of each update of a step, in order."""
-        size = rows // self.algorithm.minibatches
-        for epoch in range(self.algorithm.epochs):
-            rng = np.random.default_rng((self.seed, step, epoch))
-            order = rng.permutation(rows)
-            for start in range(0, size * self.algorithm.minibatches, size):
-                # Neighbours that answer one prompt share its reading.
-                yield np.sort(order[start : start + size])
-
-    def _rows(self, examples, batch_size: int) -> list[Example]:
+    def _rows(self, data: EncodedExamples, batch_size: int) -> EncodedExamples:
         """The examples of the next step, each `samples_per_prompt` times."""
         copies = self.algorithm.samples_per_prompt
         prompts = batch_size // copies
-        first = self.finished_steps * prompts
         rows = data_order.stream(
-            examples, first, prompts, self.seed, self.like_lengths
+            data.examples,
+            self.finished_steps * prompts,
+            prompts,
+            self.options.seed,
+            self.options.similar_lengths,
         )
-        return [row for row in rows for _ in range(copies)]
+        return data.rows(np.repeat(rows, copies))
 
     def _logs(self, batch, terms, metrics, seconds) -> dict[str, float]:
         logs = step_logs.of_rollout(batch, self.policy.stop_ids)

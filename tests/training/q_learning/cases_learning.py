@@ -10,6 +10,7 @@ from tests.training import test_label_learning
 from tests.training.q_learning.seen import observations
 from tf_tokenrl import evaluation, rewards
 from tf_tokenrl.schedules.linear import Linear
+from tf_tokenrl.training.options import TrainerOptions
 from tf_tokenrl.training.q_learning.dqn import Dqn
 from tf_tokenrl.training.q_learning.q_values import q_values
 from tf_tokenrl.training.q_learning.trainer import QTrainer
@@ -24,7 +25,7 @@ def learn(seed, steps=60):
         toy.Count(),
         Dqn(epsilon=Linear(1.0, 0.05, steps=30)),
         keras.optimizers.Adam(1e-2, epsilon=1e-5),
-        seed=seed,
+        options=TrainerOptions(seed=seed),
     )
     trainer.fit(toy.EXAMPLES, steps, batch_size=8)
     return trainer

@@ -12,6 +12,7 @@ from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.evaluation.samples import samples
 from tf_tokenrl.rewards import parse
 from tf_tokenrl.schedules.linear import Linear
+from tf_tokenrl.training.options import TrainerOptions
 from tf_tokenrl.training.q_learning.agents import time_step
 from tf_tokenrl.training.q_learning.dqn import Dqn
 from tf_tokenrl.training.q_learning.q_values import q_values
@@ -29,7 +30,7 @@ def make(name="gru", seed=0, learning_rate=1e-2, reward=None, **options):
         Dqn(**(SMALL | options)),
         keras.optimizers.Adam(learning_rate, epsilon=1e-5),
         reference=policy.frozen_copy(),
-        seed=seed,
+        options=TrainerOptions(seed=seed),
     )
 
 
@@ -195,7 +196,11 @@ def test_kl_is_refused_by_name():
 
 
 @pytest.mark.parametrize(
-    "option", [{"accumulation": 2}, {"exploration": Exploration(uniform=0.1)}]
+    "option",
+    [
+        {"options": TrainerOptions(accumulation=2)},
+        {"exploration": Exploration(uniform=0.1)},
+    ],
 )
 def test_what_q_learning_does_not_do_is_refused(option):
     policy = tiny.policy("gru")

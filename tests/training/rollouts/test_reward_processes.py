@@ -15,7 +15,6 @@ from tests.support.processes import reward_processes_check as check
 from tf_tokenrl import rewards
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response, Rollout
-from tf_tokenrl.rewards.base import scored_by
 from tf_tokenrl.training.rollouts.reward_processes import RewardProcesses
 
 ROWS = 23
@@ -45,6 +44,12 @@ def batch():
     return examples, responses, rollout
 
 
+def scored(processes, reward, batch):
+    """What the processes say that a batch earns."""
+    with reward.scored_by(processes):
+        return reward(*batch)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -55,14 +60,13 @@ def batch():
     ],
 )
 def test_the_numbers_are_those_of_one_process(processes, batch, text):
-    there = rewards.parse(text)(*batch)
-    with scored_by(lambda reward, *rows: reward.score_batch(*rows)):
-        here = rewards.parse(text)(*batch)
+    there = scored(processes, rewards.parse(text), batch)
+    here = rewards.parse(text)(*batch)
     np.testing.assert_array_equal(there, here)
 
 
 def test_the_rows_are_spread(processes, batch):
-    found = np.unique(check.Pid()(*batch)[batch[2].mask])
+    found = np.unique(scored(processes, check.Pid(), batch)[batch[2].mask])
     found = set(found[found > 0].astype(int))
     assert os.getpid() % 1_000_000 not in found
     assert 1 <= len(found) <= 2
@@ -70,27 +74,31 @@ def test_the_rows_are_spread(processes, batch):
 
 def test_they_start_without_tensorflow(processes, batch):
     assert "tensorflow" in sys.modules
-    assert not check.HasTensorflow()(*batch).any()
+    assert not scored(processes, check.HasTensorflow(), batch).any()
 
 
 def test_the_first_error_is_told_and_the_next_batch_works(processes, batch):
     reward = check.Fails(["p20", "p7", "p3"])
     for _ in range(3):
         with pytest.raises(TokenRLError, match='KeyError.* example "r3"') as e:
-            reward(*batch)
+            scored(processes, reward, batch)
     assert "reward_processes_check.py" in str(e.value)
     assert "Traceback" in e.value.__notes__[0]
-    assert check.Fails()(*batch).sum() == pytest.approx(0.5 * ROWS)
+    assert scored(processes, check.Fails(), batch).sum() == pytest.approx(
+        0.5 * ROWS
+    )
 
 
 def test_ctrl_c_does_not_reach_them(processes, batch):
-    assert check.Presses()(*batch).sum() == ROWS
+    assert scored(processes, check.Presses(), batch).sum() == ROWS
 
 
 def test_a_process_that_dies_is_told_and_replaced(processes, batch):
     with pytest.raises(TokenRLError, match="killed by signal 9.*memory"):
-        check.Dies()(*batch)
-    assert check.Fails()(*batch).sum() == pytest.approx(0.5 * ROWS)
+        scored(processes, check.Dies(), batch)
+    assert scored(processes, check.Fails(), batch).sum() == pytest.approx(
+        0.5 * ROWS
+    )
 
 
 def test_what_cannot_travel_is_named(processes, batch):
@@ -98,9 +106,9 @@ def test_what_cannot_travel_is_named(processes, batch):
         pass
 
     with pytest.raises(TokenRLError, match="Local.* cannot be sent"):
-        Local()(*batch)
+        scored(processes, Local(), batch)
     with pytest.raises(TokenRLError, match="cannot be built in a process"):
-        check.Unreadable()(*batch)
+        scored(processes, check.Unreadable(), batch)
 
 
 def test_batch_rewards_stay_here(processes, batch):
@@ -111,7 +119,7 @@ def test_batch_rewards_stay_here(processes, batch):
             seen.append(os.getpid())
             return [1.0] * len(examples)
 
-    assert Together()(*batch).sum() == ROWS
+    assert scored(processes, Together(), batch).sum() == ROWS
     assert seen == [os.getpid()]
 
 
@@ -125,22 +133,24 @@ def test_an_interrupted_batch_leaves_nothing_behind(processes, batch):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reward_processes, "wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            check.Fails(["p0"])(*batch)
-    assert check.Fails()(*batch).sum() == pytest.approx(0.5 * ROWS)
+            scored(processes, check.Fails(["p0"]), batch)
+    assert scored(processes, check.Fails(), batch).sum() == pytest.approx(
+        0.5 * ROWS
+    )
 
 
 def test_nothing_is_left_after_the_block(batch):
     before = set(multiprocessing.active_children())
-    with RewardProcesses(1):
-        check.Fails()(*batch)
+    with RewardProcesses(1) as processes:
+        scored(processes, check.Fails(), batch)
         assert len(set(multiprocessing.active_children()) - before) == 1
     assert set(multiprocessing.active_children()) == before
 
 
 def test_none_start_nothing(batch):
     before = set(multiprocessing.active_children())
-    with RewardProcesses(0):
-        check.Fails()(*batch)
+    with RewardProcesses(0) as processes:
+        scored(processes, check.Fails(), batch)
         assert set(multiprocessing.active_children()) == before
     with pytest.raises(TokenRLError, match="0 or more"):
         RewardProcesses(-1)

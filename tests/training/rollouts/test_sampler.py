@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.support import table, tiny
-from tf_tokenrl.training.rollouts.sampler import Collector
+from tf_tokenrl.training.rollouts.sampler import Sampler
 
 PROMPTS = ["the name", "open a given file", "return", "the name"] * 2
 
@@ -14,7 +14,7 @@ def policy():
 
 @pytest.fixture(scope="module")
 def collect(policy):
-    collector = Collector(policy, policy.frozen_copy(), seed=7)
+    collector = Sampler(policy, policy.frozen_copy(), seed=7)
     return lambda prompts, step: collector(*policy.encode(prompts), step)
 
 
@@ -75,7 +75,7 @@ def test_prompts_beyond_the_slots_wait_and_get_the_same_answers():
     def answers(slots):
         policy.slots = slots
         try:
-            collector = Collector(policy, None, seed=7)
+            collector = Sampler(policy, None, seed=7)
             return collector(*policy.encode(PROMPTS), 2)
         finally:
             del policy.slots

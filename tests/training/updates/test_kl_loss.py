@@ -14,7 +14,7 @@ from tf_tokenrl.ops.kl import exact_kl
 from tf_tokenrl.policies.divergence import score_against
 from tf_tokenrl.policies.recurrent import RecurrentPolicy
 from tf_tokenrl.rewards import Reward
-from tf_tokenrl.training import preflight
+from tf_tokenrl.training import first_batch, preflight
 from tf_tokenrl.training.rollouts import exploration
 from tf_tokenrl.training.updates import kl_loss
 from tf_tokenrl.training.updates.kl_loss import KlLoss
@@ -140,8 +140,8 @@ def train(estimator, weight):
         kl_loss=KlLoss(estimator, weight),
         learning_rate=1e-2,
         gradient_clip=0.0,
+        self_check=first_batch.NAMES - {"kl"},
     )
-    made.self_check -= {"kl"}
     return made
 
 

@@ -1,6 +1,6 @@
 """The trainer whose middle is TF-Agents' DQN."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +19,9 @@ from tf_tokenrl.training.q_learning.network import QNetwork
 from tf_tokenrl.training.q_learning.q_values import q_values
 from tf_tokenrl.training.q_learning.replay import Replay
 from tf_tokenrl.training.rollouts.exploration import Exploration
+from tf_tokenrl.training.rollouts.prompts import EncodedExamples
+from tf_tokenrl.training.rollouts.sampled import Sampled
+from tf_tokenrl.training.rollouts.scorer import Terms
 from tf_tokenrl.training.trainer import Trainer
 
 
@@ -38,11 +41,10 @@ class QTrainer(Trainer):
         algorithm: a `Dqn`.
         optimizer: see `Trainer`.
         reference: the policy before training; `samples` alone looks at it.
-        gradient_clip: see `Trainer`.
-        accumulation: must be 1.
-        seed: see `Trainer`.
-        exploration: must be left alone; epsilon is the algorithm's.
         kl_loss: must be left alone.
+        exploration: must be left alone; epsilon is the algorithm's.
+        source: must be left alone.
+        options: see `Trainer`; `accumulation` must be 1 and `jit` empty.
 
     Raises:
         TokenRLError: the parts do not fit together, the vocabulary is too
@@ -50,8 +52,10 @@ class QTrainer(Trainer):
     """
 
     algorithm: Dqn
+    # What is not sampled has neither a ratio nor a KL to check.
+    checks = frozenset({"trainable", "finite", "stop"})
 
-    def _build(self, gradient_clip: float) -> None:
+    def _build(self) -> None:
         specs = self._environment(Example(""))
         steps, action = (
             tf.nest.map_structure(from_spec, spec)
@@ -59,14 +63,14 @@ class QTrainer(Trainer):
         )
         self._actions = int(action.maximum) + 1
         self._check()
-        # What is not sampled has neither a ratio nor a KL to check.
-        self.self_check = frozenset({"trainable", "finite", "stop"})
         self._target = self.policy.frozen_copy()
         network, target = (
             QNetwork(steps.observation, policy, self._actions)
             for policy in (self.policy, self._target)
         )
-        self._clipped = ClippedOptimizer(self.optimizer, gradient_clip)
+        self._clipped = ClippedOptimizer(
+            self.optimizer, self.options.gradient_clip
+        )
         kind = DdqnAgent if self.algorithm.double else DqnAgent
         self._agent = kind(
             steps,
@@ -89,18 +93,6 @@ class QTrainer(Trainer):
             autograph=False,
         )
 
-    def compile(self, stages: Collection[str]) -> None:
-        """See `Trainer.compile`: nothing of it is here.
-
-        Raises:
-            TokenRLError: any stage is named.
-        """
-        if stages:
-            raise TokenRLError(
-                "XLA compiles nothing of Q-learning, whose updates are "
-                "TF-Agents': leave jit out."
-            )
-
     def _check(self) -> None:
         largest = self.algorithm.largest_vocabulary
         if self._actions > largest:
@@ -111,10 +103,20 @@ class QTrainer(Trainer):
                 f"dqn(largest_vocabulary={self._actions})."
             )
         replicas = self.strategy.num_replicas_in_sync
-        if self.accumulation > 1 or replicas > 1:
+        if self.options.jit:
+            raise TokenRLError(
+                "XLA compiles nothing of Q-learning, whose updates are "
+                "TF-Agents': leave jit out."
+            )
+        if not isinstance(self.source, Sampled):
+            raise TokenRLError(
+                "Q-learning collects its answers token by token: leave source "
+                "out."
+            )
+        if self.options.accumulation > 1 or replicas > 1:
             raise TokenRLError(
                 "Q-learning runs on one device and without accumulation, not "
-                f"on {replicas} with accumulation={self.accumulation}: "
+                f"on {replicas} with accumulation={self.options.accumulation}: "
                 "choose the default strategy and accumulation=1."
             )
         if self.kl_loss is not None:
@@ -151,8 +153,8 @@ class QTrainer(Trainer):
         }
 
     def collect(
-        self, examples: Sequence[Example], step: int
-    ) -> tuple[Batch, dict[str, np.ndarray]]:
+        self, examples: Sequence[Example] | EncodedExamples, step: int
+    ) -> tuple[Batch, Terms]:
         """Answer examples, reward them and remember it; nothing is learned.
 
         Returns:
@@ -161,8 +163,9 @@ class QTrainer(Trainer):
             earned, before its weight, on its last token.
         """
         self.reward.begin(step)
+        examples = self.encode(examples).examples
         answers = [_Answer(self._environment(example)) for example in examples]
-        rng = np.random.default_rng((self.seed, step))
+        rng = np.random.default_rng((self.options.seed, step))
         epsilon = self.algorithm.exploration(step)
         while any(answer.open for answer in answers):
             best, values = self._best(
@@ -218,7 +221,7 @@ class QTrainer(Trainer):
         if len(self._replay) < frames:
             return metrics
         history = [
-            self._update_once(frames, (self.seed, step, update))
+            self._update_once(frames, (self.options.seed, step, update))
             for update in range(self.algorithm.updates)
         ]
         return metrics | {

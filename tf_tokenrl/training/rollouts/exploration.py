@@ -2,14 +2,21 @@
 
 import dataclasses
 import numbers
+from collections.abc import Mapping
 
 import numpy as np
 
 from tf_tokenrl import expressions, schedules
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Tensor
 from tf_tokenrl.schedules import Schedule
 
-SAMPLING = ("temperature", "uniform")
+_SAMPLING = ("temperature", "uniform")
+
+
+def sampling(settings: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of a step's settings that decide how answers are drawn."""
+    return {name: settings[name] for name in _SAMPLING if name in settings}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,24 +16,24 @@ import numpy as np
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards import Reward
-from tf_tokenrl.rewards.base import scored_by
 from tf_tokenrl.rewards.shared import checks
 
 _PARTS = 4  # of a batch for each process, so that none waits long
 
 
 class RewardProcesses:
-    """Within the block, rewards that define `score` run in processes.
+    """Compute rewards that define `score` in processes of their own.
 
-        with RewardProcesses(4):
-            trainer.fit(...)
+        with RewardProcesses(4) as processes, reward.scored_by(processes):
+            rewards = reward(examples, responses, rollout)
 
-    The numbers and the errors are those of one process, whatever the count.
-    Rewards of tensors (`kl`) and those that score many answers at once
-    (`similarity`) stay where they are. The processes start with the first
-    reward that needs them, import what that reward imports, and end with the
-    block. A script that uses them must not run when it is imported: put it
-    below `if __name__ == "__main__":`.
+    A trainer does so by itself, see `TrainerOptions`. The numbers and the
+    errors are those of one process, whatever the count. Rewards of tensors
+    (`kl`) and those that score many answers at once (`similarity`) stay where
+    they are. The processes start with the first reward that needs them,
+    import what that reward imports, and end with the block. A script that
+    uses them must not run when it is imported: put it below
+    `if __name__ == "__main__":`.
 
     Args:
         count: of processes; 0 computes everything here.
@@ -50,16 +50,12 @@ class RewardProcesses:
         self.count = count
         self._workers: dict[Connection, multiprocessing.process.BaseProcess]
         self._workers = {}
-        self._block = contextlib.ExitStack()
 
     def __enter__(self) -> "RewardProcesses":
-        if self.count:
-            self._block.enter_context(scored_by(self))
-            self._block.callback(self._stop)
         return self
 
     def __exit__(self, *error) -> None:
-        self._block.close()
+        self._stop()
 
     def __call__(
         self,
@@ -73,7 +69,8 @@ class RewardProcesses:
             TokenRLError: the reward cannot be sent to a process, fails on an
                 example, or a process ended.
         """
-        if type(reward).score_batch is not Reward.score_batch:
+        own = type(reward).score_batch is not Reward.score_batch
+        if own or not self.count:
             return checks.named(reward, reward.score_batch, examples, responses)
         payload = _pickled(reward)
         size = -(-len(examples) // (self.count * _PARTS)) or 1

@@ -5,34 +5,42 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from tf_tokenrl.decoding.prefix import Given
+from tf_tokenrl.decoding.prefix import Prefix
 from tf_tokenrl.decoding.sampling import row_seeds
 from tf_tokenrl.flow import Rollout, Tensor
 from tf_tokenrl.policies.base import Policy
-from tf_tokenrl.runtime.tracing import Graph, compiling
+from tf_tokenrl.runtime.tracing import Graph, compiling, in_numpy
 
 
-class Collector:
+class Sampler:
     """Samples answers under the current strategy.
 
     The noise of a row is a function of the seed, the step and the row's
     number in the global batch: two replicas never share noise, and sample
     what one would.
+
+    Args:
+        policy: answers.
+        reference: scores the answers too, None where nobody does.
+        seed: of the noise.
+        jit: let XLA compile how the reference scores, anew for each size.
     """
 
-    def __init__(self, policy: Policy, reference: Policy | None, seed: int):
+    def __init__(
+        self,
+        policy: Policy,
+        reference: Policy | None,
+        seed: int,
+        jit: bool = False,
+    ):
         self.policy = policy
         self.reference = reference
-        self._jit = False
         self.seed = seed
         self.strategy = tf.distribute.get_strategy()
-        self._run = Graph(self._collect)
-
-    def compile(self) -> None:
-        """Let XLA compile how the reference scores, anew for each size."""
-        self._jit = True
-        if self.reference is not None:
-            self.reference.packs = False
+        self._jit = jit
+        self._run = Graph(self._sample)
+        if jit and reference is not None:
+            reference.packs = False  # XLA knows no ragged rows
 
     def __call__(
         self,
@@ -40,7 +48,7 @@ class Collector:
         prompt_mask: np.ndarray,
         step: int,
         settings: Mapping[str, Tensor] | None = None,
-        given: Given | None = None,
+        prefix: Prefix | None = None,
         part: slice | None = None,
     ) -> Rollout:
         """Answer prompts `[B, P]`; NumPy arrays in and out.
@@ -53,7 +61,8 @@ class Collector:
             step: number of the step.
             settings: float32 scalars `temperature`, by default the policy's
                 own, where 0 answers greedily, and `uniform`, see `Sampling`.
-            given: how each answer begins, if that is not the policy's choice.
+            prefix: how each answer begins, if that is not the policy's
+                choice.
             part: answer these rows alone, by the noise that they have in the
                 whole batch.
         """
@@ -61,22 +70,18 @@ class Collector:
         if part is not None:
             first += part.start
             prompt_ids, prompt_mask = prompt_ids[part], prompt_mask[part]
-            given = given and Given(*(x[part] for x in given))
+            prefix = prefix and tf.nest.map_structure(lambda x: x[part], prefix)
         settings = dict(settings or {})
         settings.setdefault("temperature", np.float32(self.policy.temperature))
         slots = self._slots(len(prompt_ids))
         asked = prompt_ids, prompt_mask, np.asarray(first)
         with compiling("scoring"):
-            rollout = self._run(*asked, settings, given, slots)
-        used = rollout.mask.numpy()
-        if given is not None:
+            rollout = in_numpy(self._run(*asked, settings, prefix, slots))
+        used = rollout.mask
+        if prefix is not None:
             places = np.arange(used.shape[1])[None]
-            used = used | (places < given.counts[:, None])
-        longest = max(int(used.any(axis=0).sum()), 1)
-        answers = [
-            None if x is None else x.numpy()[:, :longest] for x in rollout[2:]
-        ]
-        return Rollout(prompt_ids, prompt_mask, *answers)
+            used = used | (places < prefix.counts[:, None])
+        return rollout.columns(max(int(used.any(axis=0).sum()), 1))
 
     def _slots(self, rows: int) -> np.ndarray | None:
         """How many answers a replica has under way; None is all of them."""
@@ -84,13 +89,13 @@ class Collector:
         share = rows // self.strategy.num_replicas_in_sync
         return np.asarray(slots, np.int32) if slots and share > slots else None
 
-    def _collect(self, ids, mask, first, settings, given, slots) -> Rollout:
+    def _sample(self, ids, mask, first, settings, prefix, slots) -> Rollout:
         def replica():
             rows = replica_rows(tf.shape(ids)[0])
             seeds = row_seeds(
                 self.seed, first + tf.cast(rows[0], tf.int64), tf.size(rows)
             )
-            prompts, present, begun = rows_of((ids, mask, given), rows)
+            prompts, present, begun = rows_of((ids, mask, prefix), rows)
             sampling = self.policy.sampling._replace(**settings)
             more = {} if slots is None else {"slots": slots}
             if begun is None:
@@ -101,16 +106,22 @@ class Collector:
                 rollout = self.policy.act_after(
                     prompts, present, begun, seeds, sampling, **more
                 )
-            answers = list(rollout[2:6])
+            answers = {
+                "actions": rollout.actions,
+                "mask": rollout.mask,
+                "log_probs": rollout.log_probs,
+                "values": rollout.values,
+            }
             if self.reference is not None:
-                answers.append(self._judged(self.reference, rollout, settings))
-            return [join_replicas(x) for x in answers]
+                answers["reference_log_probs"] = self._judged(
+                    self.reference, rollout, settings
+                )
+            return {name: join_replicas(x) for name, x in answers.items()}
 
+        here = self.strategy.experimental_local_results
         answers = self.strategy.run(replica)
-        answers = [
-            self.strategy.experimental_local_results(x)[0] for x in answers
-        ]
-        return Rollout(ids, mask, *answers)
+        answers = {name: here(x)[0] for name, x in answers.items()}
+        return Rollout(ids, mask, **answers)
 
     def _judged(self, reference: Policy, rollout: Rollout, settings) -> Tensor:
         """The reference's log-probs; columns that no answer uses cost nothing.
@@ -121,8 +132,7 @@ class Collector:
         if not self._jit:
             used = tf.reduce_any(rollout.mask, axis=0)
             longest = 1 + tf.reduce_max(tf.where(used, tf.range(columns), 0))
-        short = [x[:, :longest] for x in rollout[2:6]]
-        rollout = Rollout(rollout.prompt_ids, rollout.prompt_mask, *short)
+        rollout = rollout.columns(longest)
         score = reference.score
         if self._jit:
             score = tf.function(score, jit_compile=True)

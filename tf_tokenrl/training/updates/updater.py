@@ -11,7 +11,7 @@ from tf_tokenrl.ops.masking import loss_weights
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.policies.divergence import score_against
 from tf_tokenrl.runtime.tracing import Graph, compiling
-from tf_tokenrl.training.rollouts.exploration import SAMPLING
+from tf_tokenrl.training.rollouts.exploration import sampling
 from tf_tokenrl.training.rollouts.sampler import rows_of
 from tf_tokenrl.training.updates.gradient_step import (
     GradientStep,
@@ -32,6 +32,20 @@ class Updater:
     The algorithm says what a token counts, see `Algorithm.loss_weights`: by
     default 1 / the number of tokens. How the rows were split does not
     matter, see `GradientStep`.
+
+    Args:
+        policy: what learns.
+        algorithm: gives the loss of each token, and what it counts.
+        optimizer: see `GradientStep`, as for the next two.
+        gradient_clip: see there.
+        accumulation: see there.
+        kl_loss: adds KL to the reference.
+        reference: a frozen policy.
+        jit: let XLA compile the step, anew for each size that comes along.
+
+    Raises:
+        TokenRLError: `jit`, and the policy checkpoints gradients, which it
+            does where it reads answers without padding.
     """
 
     def __init__(
@@ -43,6 +57,7 @@ class Updater:
         accumulation: int,
         kl_loss: KlLoss | None = None,
         reference: Policy | None = None,
+        jit: bool = False,
     ):
         self.policy = policy
         self.algorithm = algorithm
@@ -51,21 +66,17 @@ class Updater:
         self._step = GradientStep(
             policy, optimizer, gradient_clip, accumulation
         )
-        self._run = Graph(self._update)
+        self._run = Graph(self._update, jit)
+        if jit:
+            self._check_compiles()
 
-    def compile(self) -> None:
-        """Let XLA compile the step, anew for each size that comes along.
-
-        Raises:
-            TokenRLError: the policy checkpoints gradients, which it does
-                where it reads answers without padding.
-        """
+    def _check_compiles(self) -> None:
+        """Leave out of the policies what XLA cannot compile, or refuse."""
         if self.policy.recomputes:
             raise TokenRLError(
                 "XLA cannot compile an update with gradient checkpointing: "
                 'leave gradient_checkpointing or "update" of jit out.'
             )
-        self._run.jit = True
         for policy in (self.policy, self.reference):
             if policy is not None:
                 policy.packs = False
@@ -109,8 +120,7 @@ class Updater:
         batch, weights = _take(batch, rows), rows_of(weights, rows)
         mask = batch.rollout.mask
         settings = batch.settings or {}
-        sampling = {k: settings[k] for k in SAMPLING if k in settings}
-        scores, exact = self._scores(batch.rollout, sampling)
+        scores, exact = self._scores(batch.rollout, sampling(settings))
         per_token, metrics = self.algorithm.loss(batch, scores)
         if self.kl_loss is not None:
             kl = self.kl_loss.per_token(batch.rollout, scores, exact)
@@ -129,11 +139,11 @@ class Updater:
             sums["imitation_loss"] = mean
         return sums | {"loss": loss}
 
-    def _scores(self, rollout: Rollout, sampling: dict):
+    def _scores(self, rollout: Rollout, drawn: dict):
         """The policy's scores, and its exact KL where the loss needs it."""
         if self.kl_loss is None or not self.kl_loss.exact:
-            return self.policy.score(rollout, **sampling), None
-        return score_against(self.policy, self.reference, rollout, **sampling)
+            return self.policy.score(rollout, **drawn), None
+        return score_against(self.policy, self.reference, rollout, **drawn)
 
 
 def _take(batch: Batch, rows) -> Batch:

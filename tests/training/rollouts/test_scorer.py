@@ -4,62 +4,87 @@ import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.support import toy
 from tests.training.test_trainer import Numbered
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Rollout
 from tf_tokenrl.rewards import Reward
-from tf_tokenrl.rewards.base import scored_by
-from tf_tokenrl.training.rollouts.overlap import in_halves
+from tf_tokenrl.training.rollouts.prompts import Prompts
+from tf_tokenrl.training.rollouts.sampled import Sampled
+from tf_tokenrl.training.rollouts.scorer import Scorer
 
 WIDTHS = {0: 2, 3: 4}  # of the answers, by the first row of the half
 
 
-def sample(part: slice) -> Rollout:
-    """Row r holds r in every column."""
-    rows = np.arange(part.start, part.stop)
-    table = np.repeat(rows[:, None], WIDTHS.get(part.start, 3), axis=1)
-    floats = table.astype(np.float32)
-    return Rollout(table, table >= 0, table, table >= 0, floats, floats)
+class Echo:
+    """In place of a sampler: row r holds r in every column."""
+
+    strategy = tf.distribute.get_strategy()
+
+    def __call__(self, ids, mask, step, sampling, prefix, part):
+        rows = np.arange(part.start, part.stop)
+        table = np.repeat(rows[:, None], WIDTHS.get(part.start, 3), axis=1)
+        floats = table.astype(np.float32)
+        return Rollout(table, table >= 0, table, table >= 0, floats, floats)
 
 
-def double(part: slice, rollout: Rollout):
-    return {"twice": 2.0 * rollout.actions}
+class Twice(Reward):
+    """Twice the number of the row, on each token."""
+
+    def score(self, example, response):
+        return [2.0 * example] * response
+
+
+def decode(rollout):
+    """As responses the lengths of answers."""
+    return rollout.mask.sum(-1)
+
+
+def scored(sampler, reward, rows, group, decode=decode):
+    """What scorer and source make of `rows` prompts, their own numbers."""
+    ids = np.zeros((rows, 1), np.int32)
+    prompts = Prompts(range(rows), ids, ids == 0, group=group, version=7)
+    source = Sampled(sampler, halves=True)
+    return Scorer(reward, decode, overlap=True)(prompts, source(prompts))
 
 
 def test_halves_are_put_together_in_order():
-    rollout, terms = in_halves(sample, double, rows=8, unit=3)
+    rollout, rewards, terms = scored(Echo(), Twice(), rows=8, group=3)
     assert rollout.mask.shape == (8, 4)
     rows = np.arange(8)
     np.testing.assert_array_equal(rollout.actions.max(axis=1), rows)
-    np.testing.assert_array_equal(terms["twice"].max(axis=1), 2 * rows)
+    np.testing.assert_array_equal(terms["Twice"].max(axis=1), 2 * rows)
+    np.testing.assert_array_equal(rewards, terms["Twice"])
     np.testing.assert_array_equal(rollout.mask[:, 2], rows >= 3)
+    np.testing.assert_array_equal(rollout.version, [7] * 8)
     assert rollout.reference_log_probs is None
 
 
-def test_a_group_is_never_cut():
-    rollout, terms = in_halves(sample, double, rows=4, unit=4)
-    assert rollout.actions.shape == terms["twice"].shape == (4, 2)
+def test_a_group_is_never_divided():
+    rollout, _, terms = scored(Echo(), Twice(), rows=4, group=4)
+    assert rollout.actions.shape == terms["Twice"].shape == (4, 2)
 
 
 def test_the_first_half_is_scored_while_the_second_is_sampled():
     """Each waits for the other to have begun."""
     scoring, sampling = threading.Event(), threading.Event()
 
-    def second_waits(part):
-        if part.start:
-            sampling.set()
-            assert scoring.wait(60)
-        return sample(part)
+    class SecondWaits(Echo):
+        def __call__(self, *asked):
+            if asked[-1].start:
+                sampling.set()
+                assert scoring.wait(60)
+            return super().__call__(*asked)
 
-    def first_waits(part, rollout):
-        if not part.start:
+    def first_waits(rollout):
+        if not rollout.actions[0, 0]:
             scoring.set()
             assert sampling.wait(60)
-        return double(part, rollout)
+        return decode(rollout)
 
-    in_halves(second_waits, first_waits, rows=6, unit=3)
+    scored(SecondWaits(), Twice(), rows=6, group=3, decode=first_waits)
 
 
 class Fails(Reward):
@@ -81,8 +106,8 @@ def collected(overlap: bool):
         "reinforce",
         reward=toy.Count() + 0.1 * Numbered(),
         policy={"stop_ids": (3, 9, 17, 31)},
+        overlap=overlap,
     )
-    trainer.overlap = overlap
     batch, terms = trainer.collect(toy.EXAMPLES, step=3)
     return trainer, batch, terms
 
@@ -116,17 +141,17 @@ def test_rewards_see_by_whom_they_are_scored(both):
         seen.append((threading.current_thread().name, len(examples)))
         return reward.score_batch(examples, responses)
 
-    with scored_by(scorer):
+    with trainer.reward.scored_by(scorer):
         trainer.collect(toy.EXAMPLES, step=3)
     assert [rows for _, rows in seen] == [4, 4]
-    assert seen[0][0] != seen[1][0] == threading.main_thread().name
+    assert seen[0][0] == seen[1][0] != threading.main_thread().name
 
 
 @pytest.mark.parametrize("row", [1, 6])
 def test_an_error_names_itself(both, row):
     trainer = both[1][0]
     before, example = trainer.reward, toy.EXAMPLES[row]
-    trainer.reward = Fails(example.prompt)
+    trainer.scorer.reward = Fails(example.prompt)
     with pytest.raises(TokenRLError, match=f'KeyError.*"{example.key}"'):
         trainer.collect(toy.EXAMPLES, step=3)
-    trainer.reward = before
+    trainer.scorer.reward = before

@@ -1,0 +1,138 @@
+"""What answers earn: each reward computed once, weighted in one place."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from tf_tokenrl.flow import Response, Rollout, below_each_other
+from tf_tokenrl.rewards import Reward
+from tf_tokenrl.rewards.base import weighted_sum
+from tf_tokenrl.training.rollouts.prompts import Prompts
+from tf_tokenrl.training.rollouts.reward_processes import RewardProcesses
+
+Terms = dict[str, np.ndarray]
+
+
+class Scored(NamedTuple):
+    """A batch of answers and what they earned.
+
+    Attributes:
+        rollout: the parts of the batch, put together.
+        rewards: float32 `[B, T]`, 0 where nothing was chosen.
+        terms: the same for each term of the reward, before its weight.
+    """
+
+    rollout: Rollout
+    rewards: np.ndarray
+    terms: Terms
+
+
+class Scorer:
+    """Computes the terms of a reward, and adds them up.
+
+        rewards = sum over terms of weight * term
+
+    Args:
+        reward: what answers earn.
+        decode: turns a rollout into text, as `Policy.decode` does.
+        overlap: compute rewards that look at one row at a time while the
+            next part of a batch is still awaited.
+        processes: how many compute rewards in Python; see `RewardProcesses`.
+
+    Attributes:
+        seconds: spent so far after the last answers had come; may be reset.
+
+    As a context manager it keeps its processes from one call to the next.
+    """
+
+    def __init__(
+        self,
+        reward: Reward,
+        decode: Callable[[Rollout], list[Response]],
+        overlap: bool = False,
+        processes: int = 0,
+    ):
+        self.reward = reward
+        self.decode = decode
+        self.overlap = overlap
+        self.processes = processes
+        self.seconds = 0.0
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> "Scorer":
+        if self.processes:
+            started = RewardProcesses(self.processes)
+            self._open.enter_context(started)
+            self._open.enter_context(self.reward.scored_by(started))
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._open.close()
+
+    def __call__(self, prompts: Prompts, answers: Iterable[Rollout]) -> Scored:
+        """Take answers as they come, and score them.
+
+        Args:
+            prompts: what was asked.
+            answers: rollouts of neighbouring rows, in order.
+
+        Raises:
+            TokenRLError: a reward failed, see `Reward.__call__`.
+        """
+        with self._thread() as thread:
+            parts, begun = self._begin(prompts, answers, thread)
+            started = time.perf_counter()
+            early = _joined([terms.result() for terms in begun])
+        rollout = Rollout.joined(parts)
+        seen = prompts.rewarded(rollout)
+        rows = prompts.examples, self.decode(seen), seen
+        terms, weighted = {}, []
+        for name, weight, reward in self.reward.terms():
+            values = early[name] if name in early else reward(*rows)
+            terms[name] = np.where(rollout.mask, values, np.float32(0))
+            weighted.append((weight, terms[name]))
+        rewards = weighted_sum(weighted, rollout.mask.shape)
+        self.seconds += time.perf_counter() - started
+        return Scored(rollout, rewards, terms)
+
+    def _thread(self):
+        """Where rewards are computed beside sampling; None for nowhere.
+
+        Without overlap there is no thread, for Ctrl-C would wait for it.
+        """
+        if self.overlap:
+            return ThreadPoolExecutor(1)
+        return contextlib.nullcontext()
+
+    def _begin(self, prompts: Prompts, answers: Iterable[Rollout], thread):
+        """All parts, and the futures of what is computed of each meanwhile."""
+        parts: list[Rollout] = []
+        begun: list[Future] = []
+        first = 0
+        for part in answers:
+            if thread is not None:
+                begun.append(thread.submit(self._by_row, prompts, part, first))
+            parts.append(part)
+            first += len(part.mask)
+        return parts, begun
+
+    def _by_row(self, prompts: Prompts, part: Rollout, first: int) -> Terms:
+        """The terms of some rows that know nothing of the others."""
+        seen = prompts.rewarded(part, first)
+        examples = prompts.examples[first : first + len(part.mask)]
+        rows = examples, self.decode(seen), seen
+        terms = self.reward.terms()
+        return {name: term(*rows) for name, _, term in terms if term.by_row}
+
+
+def _joined(parts: list[Terms]) -> Terms:
+    if not parts:
+        return {}
+    return {
+        name: below_each_other([part[name] for part in parts])
+        for name in parts[0]
+    }
