@@ -15,6 +15,7 @@ from tf_tokenrl import files
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.policies import storage
 from tf_tokenrl.runtime.strategies import is_chief
+from tf_tokenrl.training.identity import same
 
 _PREFIX = "step-"
 _STATE = "state.json"
@@ -248,7 +249,7 @@ class Checkpoint(keras.callbacks.Callback):
             for name in now
             if name in before
             and name not in aside
-            and before[name] != now[name]
+            and not same(name, before[name], now[name])
         ]
 
     def _check_same(
