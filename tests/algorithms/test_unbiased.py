@@ -4,6 +4,8 @@ A policy over the tokens stop, a and b writes at most two of them, so all its
 seven texts can be listed and the expected reward J differentiated exactly.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -132,6 +134,51 @@ def test_over_pairs_with_the_mean_of_the_batch(exact_gradient):
         for j in range(7)
     )
     np.testing.assert_allclose(gradient / 2, exact_gradient, atol=1e-6)
+
+
+EXACT = [
+    ("reinforce", {"baseline": "none"}),
+    ("actor_critic", {"trace_decay": 1, "value_weight": 0, "whiten": False}),
+    ("ppo", {"trace_decay": 1, "value_weight": 0, "whiten": False}),
+    ("mixed", {"algorithm": "reinforce(baseline='none', {})"}),
+]
+
+
+def applied_gradient(algorithm):
+    """The mean over all minibatches of two texts, as the updater weighs them.
+
+    The limit on new tokens is 2.
+    """
+    p = probabilities(LOGITS).numpy()
+    total = np.zeros_like(LOGITS)
+    for i, j in itertools.product(range(7), repeat=2):
+        rows = np.array([i, j])
+        rollout = Rollout(None, None, ACTIONS[rows], MASK[rows], None, None)
+        batch = Batch(rollout, REWARDS[rows], None, teacher=rollout)
+        batch = batch._replace(settings={"imitation_weight": 0.0})
+        weights, _ = algorithm.loss_weights(batch, 2)
+        part = mean_gradient(algorithm, rows, weights.numpy().max(-1))
+        total += p[i] * p[j] * part
+    return total
+
+
+@pytest.mark.parametrize(("name", "options"), EXACT)
+@pytest.mark.parametrize("normalization", ["token", "constant"])
+def test_the_division_that_is_applied(
+    name, options, normalization, exact_gradient
+):
+    """By tokens it bends the gradient, by a constant it only scales it."""
+    chosen = {"normalization": normalization}
+    if "algorithm" in options:
+        inner = f"normalization='{normalization}'"
+        chosen = {"algorithm": options["algorithm"].format(inner)}
+    algorithm = algorithms.get(name, **(options | chosen))
+    found = applied_gradient(algorithm)
+    if normalization == "constant":
+        np.testing.assert_allclose(found, exact_gradient / 2, atol=1e-6)
+    else:
+        one, other = (x / np.linalg.norm(x) for x in (found, exact_gradient))
+        assert 0.01 < np.abs(one - other).max() < 0.3
 
 
 def sampled_rows(count):

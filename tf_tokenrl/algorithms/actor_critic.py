@@ -2,7 +2,12 @@
 
 import dataclasses
 
-from tf_tokenrl.algorithms.base import Algorithm, critic_targets, whitened
+from tf_tokenrl.algorithms.base import (
+    NORMALIZATIONS,
+    Algorithm,
+    critic_targets,
+    whitened,
+)
 from tf_tokenrl.flow import (
     NO_CONTEXT,
     Batch,
@@ -37,6 +42,9 @@ class ActorCritic(Algorithm):
         samples_per_prompt: adjacent rows that answer one prompt; above 1
             their advantages are taken against each other, see
             `critic_targets`.
+        normalization: "token" divides the loss of a minibatch by its tokens;
+            "constant" by its rows and the policy's limit on new tokens, for
+            the exact gradient, see `ops.masking.loss_weights`.
 
     Source: Mnih et al. (2016), "Asynchronous Methods for Deep Reinforcement
     Learning", section 4, without the asynchrony.
@@ -49,12 +57,14 @@ class ActorCritic(Algorithm):
     entropy_weight: float | Schedule = 0.0
     whiten: bool = True
     samples_per_prompt: int = 1
+    normalization: str = "token"
 
     def __post_init__(self):
         self._check_numbers(0, 1, "discount", "trace_decay")
         self._check_numbers(0, float("inf"), "value_weight")
         self._check_scheduled(0, float("inf"), "entropy_weight")
         self._check_counts("samples_per_prompt")
+        self._check_choice("normalization", NORMALIZATIONS)
         if self.steps is not None:
             self._check_counts("steps")
 

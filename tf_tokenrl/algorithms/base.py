@@ -31,6 +31,8 @@ from tf_tokenrl.ops.returns import (
 )
 from tf_tokenrl.schedules import Schedule
 
+NORMALIZATIONS = ("token", "constant")
+
 
 class Algorithm(abc.ABC):
     """Turns rewards into targets and targets into a loss.
@@ -42,6 +44,8 @@ class Algorithm(abc.ABC):
             `g * k` to `g * k + k - 1` are group `g`.
         entropy_weight: weight of the entropy bonus, per nat; a number or a
             `Schedule` over steps.
+        normalization: of the loss of a minibatch, see
+            `ops.masking.loss_weights`.
         imitates: whether the batch must hold reference answers.
     """
 
@@ -49,7 +53,16 @@ class Algorithm(abc.ABC):
     minibatches: int = 1
     samples_per_prompt: int = 1
     entropy_weight: float | Schedule = 0.0
+    normalization: str = "token"
     imitates: bool = False
+
+    @property
+    def sums_forward(self) -> bool:
+        """Whether a token's return is the sum of the rewards from it on.
+
+        Then rewards must not look ahead, see `Reward.looks_ahead`.
+        """
+        return True
 
     @property
     def needs_greedy(self) -> bool:
@@ -95,7 +108,8 @@ class Algorithm(abc.ABC):
             float32 `[B, T]` for the tokens chosen, and the same for those of
             the teacher's answers, None where nothing is imitated.
         """
-        return loss_weights(batch.rollout.mask, "token", longest), None
+        mask = batch.rollout.mask
+        return loss_weights(mask, self.normalization, longest), None
 
     def enough(self, metrics: Mapping[str, float]) -> bool:
         """Whether an update with these metrics is the last of its batch."""
@@ -226,6 +240,11 @@ class Guided(Algorithm):
                 "from reference answers itself; name one that does not."
             )
         return inner
+
+    @property
+    def sums_forward(self) -> bool:
+        """See `Algorithm.sums_forward`."""
+        return self.inner.sums_forward
 
     @property
     def needs_greedy(self) -> bool:

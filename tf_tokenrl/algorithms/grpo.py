@@ -16,7 +16,7 @@ from tf_tokenrl.flow import (
 )
 from tf_tokenrl.ops import kl, losses
 from tf_tokenrl.ops.groups import group_advantages, hold
-from tf_tokenrl.ops.masking import keep_chosen, loss_weights
+from tf_tokenrl.ops.masking import keep_chosen
 from tf_tokenrl.ops.returns import discounted_returns
 from tf_tokenrl.schedules import Schedule
 
@@ -84,6 +84,11 @@ class Grpo(Algorithm):
             self._check_numbers(0, float("inf"), "clip_high")
         self._check_groups()
 
+    @property
+    def sums_forward(self) -> bool:
+        """See `Algorithm.sums_forward`."""
+        return self.credit == "token"
+
     def targets(
         self, rollout: Rollout, rewards: Tensor, context: Context = NO_CONTEXT
     ) -> Targets:
@@ -126,10 +131,3 @@ class Grpo(Algorithm):
             "ratio_clipped": ratio_clipped,
         }
         return self._with_entropy_bonus(policy, entropy, batch), metrics
-
-    def loss_weights(
-        self, batch: Batch, longest: int
-    ) -> tuple[Tensor, Tensor | None]:
-        """See `Algorithm.loss_weights`."""
-        mask = batch.rollout.mask
-        return loss_weights(mask, self.normalization, longest), None

@@ -5,7 +5,12 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from tf_tokenrl.algorithms.base import Algorithm, critic_targets, whitened
+from tf_tokenrl.algorithms.base import (
+    NORMALIZATIONS,
+    Algorithm,
+    critic_targets,
+    whitened,
+)
 from tf_tokenrl.flow import (
     NO_CONTEXT,
     Batch,
@@ -50,6 +55,9 @@ class Ppo(Algorithm):
         samples_per_prompt: adjacent rows that answer one prompt; above 1
             their advantages are taken against each other, see
             `critic_targets`.
+        normalization: "token" divides the loss of a minibatch by its tokens;
+            "constant" by its rows and the policy's limit on new tokens, for
+            the exact gradient, see `ops.masking.loss_weights`.
 
     Source: Schulman et al. (2017), "Proximal Policy Optimization Algorithms",
     eq. 7 and 9; defaults of Ziegler et al. (2019), "Fine-Tuning Language
@@ -73,6 +81,7 @@ class Ppo(Algorithm):
     whiten: bool | str = True
     target_kl: float | None = None
     samples_per_prompt: int = 1
+    normalization: str = "token"
 
     def __post_init__(self):
         self._check_numbers(0, 1, "clip", "discount", "trace_decay")
@@ -80,6 +89,7 @@ class Ppo(Algorithm):
         self._check_scheduled(0, float("inf"), "entropy_weight")
         self._check_counts("epochs", "minibatches", "samples_per_prompt")
         self._check_choice("whiten", WHITENINGS)
+        self._check_choice("normalization", NORMALIZATIONS)
         for option in ("value_clip", "target_kl"):
             if getattr(self, option) is not None:
                 self._check_numbers(0, float("inf"), option)

@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_tokenrl.algorithms.base import Algorithm, whitened
+from tf_tokenrl.algorithms.base import NORMALIZATIONS, Algorithm, whitened
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import (
     NO_CONTEXT,
@@ -58,6 +58,9 @@ class Reinforce(Algorithm):
         value_weight: weight of the critic's loss, for "value" alone.
         entropy_weight: weight of the entropy bonus, per nat, or a schedule.
         whiten: bring the advantages of a batch to mean 0 and variance 1.
+        normalization: "token" divides the loss of a minibatch by its tokens;
+            "constant" by its rows and the policy's limit on new tokens, for
+            the exact gradient, see `ops.masking.loss_weights`.
 
     Source: Williams (1992), "Simple Statistical Gradient-Following Algorithms
     for Connectionist Reinforcement Learning"; self-critical: Rennie et al.
@@ -79,6 +82,7 @@ class Reinforce(Algorithm):
     value_weight: float = 0.5
     entropy_weight: float | Schedule = 0.0
     whiten: bool = False
+    normalization: str = "token"
 
     def __post_init__(self):
         self._check_numbers(0, 1, "discount", "decay")
@@ -86,6 +90,7 @@ class Reinforce(Algorithm):
         self._check_scheduled(0, float("inf"), "entropy_weight")
         self._check_counts("samples_per_prompt")
         self._check_choice("baseline", BASELINES)
+        self._check_choice("normalization", NORMALIZATIONS)
         if self.baseline == "leave_one_out" and self.samples_per_prompt < 2:
             raise TokenRLError(
                 'Reinforce: baseline "leave_one_out" compares the answers to '

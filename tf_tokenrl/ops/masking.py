@@ -102,8 +102,15 @@ def loss_weights(mask: Tensor, normalization: str, longest: int) -> Tensor:
         float32 `[B, T]`, 0 in masked slots. Rows without a token do not
         count as rows.
 
-    Source: "token": Yu et al. (2025), "DAPO", eq. 8; "sequence": Shao et al.
-    (2024), "DeepSeekMath", eq. 3; "constant": Liu et al. (2025),
+    Note:
+        The actions decide how many tokens a minibatch has, and the mean of a
+        quotient is not the quotient of the means: with "token" the mean
+        gradient is that of the expected reward up to O(1 / rows), with
+        "constant" exactly, up to the factor 1 / longest.
+
+    Source: "token": verl's form of Yu et al. (2025), "DAPO", eq. 8, which
+    divides the answers to each prompt by their own tokens; "sequence": Shao
+    et al. (2024), "DeepSeekMath", eq. 3; "constant": Liu et al. (2025),
     "Understanding R1-Zero-Like Training", section 3.2.
     """
     chosen = tf.cast(mask, tf.float32)
