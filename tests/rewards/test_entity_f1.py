@@ -60,14 +60,23 @@ def test_entities(text, expected):
     ("statistic", "part"),
     [("precision", 1 / 2), ("recall", 1 / 3), ("f1", 2 / 5)],
 )
-def test_the_tokens_of_a_right_entity_share_its_part(statistic, part):
+def test_a_token_earns_what_it_adds_to_the_score(statistic, part):
     """Found: A at 0-1, B at 3. Wanted: A at 0-1, A at 3, B at 4."""
     reward = rewards.get("entity_f1", statistic=statistic)
     scores = reward.score(
         Example("x", ("B-A I-A O B-A B-B",)),
         respond(["B-A", "I-A", "O", "B-B", "O"]),
     )
-    np.testing.assert_allclose(scores, [part / 2, part / 2, 0, 0, 0])
+    alone = {"precision": 1, "recall": 1 / 3, "f1": 2 / 4}[statistic]
+    expected = [0, alone, 0, part - alone, 0]
+    np.testing.assert_allclose(scores, expected, atol=1e-12)
+
+
+def test_the_tag_behind_an_entity_decides():
+    score = rewards.get("entity_f1").score
+    example = Example("x", ("B-A O",))
+    np.testing.assert_allclose(score(example, respond(["B-A", "O"])), [1, 0])
+    np.testing.assert_allclose(score(example, respond(["B-A", "I-A"])), [1, -1])
 
 
 def test_half_an_entity_is_none():
@@ -93,19 +102,23 @@ def test_the_sum_is_f1(chosen, gold):
 
 def test_nothing_to_find_and_nothing_found_is_right():
     reward, example = rewards.get("entity_f1"), Example("x", ("O O",))
-    assert reward.score(example, respond(["O", "O"])) == [0.5, 0.5]
+    assert reward.score(example, respond(["O", "O"])) == [1, 0]
     assert sum(reward.score(example, respond(["O", "B-A"]))) == 0
     assert sum(reward.score(Example("x"), respond(["O", "O"]))) == 0
 
 
-def test_a_wrong_entity_pays_on_its_own_tokens():
+def test_a_wrong_entity_costs():
     """Found: A at 0-1, B at 3. Wanted: A at 0-1, A at 3, B at 4."""
     example = Example("x", ("B-A I-A O B-A B-B",))
     response = respond(["B-A", "I-A", "O", "B-B", "O"])
     score = rewards.get("entity_f1", wrong=-0.5).score
-    np.testing.assert_allclose(score(example, response), [0.2, 0.2, 0, -0.2, 0])
+    # Of the tags so far: one wrong of 1 + 3; one right of 1 + 3; one of each.
+    worths = np.array([-0.25, 0.5, 0.5, 0.2, 0.2])
+    steps = np.diff(worths, prepend=0.0)
+    np.testing.assert_allclose(score(example, response), steps, atol=1e-12)
     score = rewards.get("entity_f1", rate=False, wrong=-0.5).score
-    np.testing.assert_allclose(score(example, response), [0.5, 0.5, 0, -0.5, 0])
+    steps = [-0.5, 1.5, 0, -0.5, 0]
+    np.testing.assert_allclose(score(example, response), steps)
     nothing = Example("x", ("O O",))
     assert score(nothing, respond(["O", "O"])) == [0, 0]
     assert score(nothing, respond(["B-A", "O"])) == [-0.5, 0]

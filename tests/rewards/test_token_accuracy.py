@@ -36,12 +36,20 @@ def test_the_sum_is_the_accuracy(chosen, gold):
     assert total == pytest.approx(right / size if chosen else 0)
 
 
-def test_a_word_of_several_tokens_is_shared_by_them(make_response):
+def test_a_word_too_many_costs_what_the_others_lose():
+    score = rewards.get("token_accuracy").score
+    scores = score(Example("x", ("O O",)), respond(["O", "O", "O", "O"]))
+    np.testing.assert_allclose(scores, [1 / 2, 1 / 2, -1 / 3, -1 / 6])
+    count = rewards.get("token_accuracy", rate=False).score
+    assert count(Example("x", ("O",)), respond(["O", "O"])) == [1, 0]
+
+
+def test_the_token_that_ends_a_right_word_earns_it(make_response):
     response = make_response(["a", " ca", "t", " sat"])
     scores = rewards.get("token_accuracy").score(
         Example("x", ("the cat slept", "a cat slept")), response
     )
-    np.testing.assert_allclose(scores, [1 / 3, 1 / 6, 1 / 6, 0, 0])
+    np.testing.assert_allclose(scores, [1 / 3, 0, 1 / 3, 0, 0])
 
 
 def test_nothing_wanted_and_nothing_said_is_right(make_response):

@@ -14,16 +14,20 @@ tags = st.lists(st.sampled_from(["O", "PER", "LOC"]), min_size=1, max_size=8)
 
 
 @pytest.mark.parametrize(
-    ("statistic", "part"),
-    [("precision", 1 / 3), ("recall", 1 / 2), ("f1", 2 / 5)],
+    ("statistic", "worths"),
+    [
+        ("precision", [1, 1 / 2, 1 / 3, 1 / 3]),
+        ("recall", [1 / 2, 1 / 2, 1 / 2, 1 / 2]),
+        ("f1", [2 / 3, 2 / 4, 2 / 5, 2 / 5]),
+    ],
 )
-def test_each_right_tag_earns_its_part(statistic, part):
+def test_a_token_earns_what_it_adds_to_the_score(statistic, worths):
     """Three tags found, two wanted, one of them right."""
     reward = rewards.get("token_f1", statistic=statistic)
     scores = reward.score(
         Example("x", ("PER O LOC O",)), respond(["PER", "PER", "PER", "O"])
     )
-    np.testing.assert_allclose(scores, [part, 0, 0, 0])
+    np.testing.assert_allclose(scores, np.diff(worths, prepend=0.0))
 
 
 @given(st.lists(st.tuples(tags, tags), min_size=1, max_size=1))
@@ -40,10 +44,8 @@ def test_the_sum_is_the_harmonic_mean(pairs):
 
 def test_nothing_to_find_and_nothing_found_is_right():
     reward = rewards.get("token_f1")
-    assert reward.score(Example("x", ("O O",)), respond(["O", "O"])) == [
-        0.5,
-        0.5,
-    ]
+    right = reward.score(Example("x", ("O O",)), respond(["O", "O"]))
+    assert right == [1, 0]
     assert sum(reward.score(Example("x", ("O O",)), respond(["O", "A"]))) == 0
     assert sum(reward.score(Example("x"), respond(["O", "O"]))) == 0
 
@@ -57,7 +59,7 @@ def test_the_tag_that_means_nothing_has_a_name():
 def test_the_best_reference_counts():
     example = Example("x", ("A B", "A C"))
     scores = rewards.get("token_f1").score(example, respond(["A", "C"]))
-    assert scores == [0.5, 0.5]
+    np.testing.assert_allclose(scores, [2 / 3, 1 / 3])
 
 
 def test_unknown_statistics_are_named():

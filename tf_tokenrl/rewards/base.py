@@ -102,6 +102,18 @@ class Reward:
         return [v for v in vars(self).values() if isinstance(v, Reward)]
 
     @property
+    def looks_ahead(self) -> bool:
+        """Whether what a token earns may depend on the tokens behind it.
+
+        By default: whether a reward that this one is made of does. Where
+        returns are sums of the rewards from a token on, credit that was given
+        too early would be lost, so a trainer moves what such a reward pays to
+        the last token, see `Scorer`. A reward of your own that gives a list
+        says `looks_ahead = True` in its class if it does.
+        """
+        return any(reward.looks_ahead for reward in self.within())
+
+    @property
     def by_row(self) -> bool:
         """Whether all of it is `score`, in Python and one row at a time."""
         own = type(self)

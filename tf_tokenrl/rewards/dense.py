@@ -44,6 +44,8 @@ class Dense(Reward):
             )
         self.reward = reward
 
+    looks_ahead = False  # whatever F does, it sees no further than t
+
     def __call__(
         self,
         examples: Sequence[Example],

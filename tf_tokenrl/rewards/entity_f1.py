@@ -1,4 +1,4 @@
-"""F1 of whole entities, on the tokens of each."""
+"""F1 of whole entities, on the tokens that decide."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ import numpy as np
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
-from tf_tokenrl.rewards.shared.placement import Span, on_spans, words
+from tf_tokenrl.rewards.shared.placement import gains
 from tf_tokenrl.rewards.shared.pooled import Pooled
-from tf_tokenrl.text.tags import entities, read
+from tf_tokenrl.text.tags import Entity, entities, read
 
 STATISTICS = ("f1", "precision", "recall")
 
@@ -20,10 +20,13 @@ class EntityF1(Reward, Pooled):
         precision = TP / C,  recall = TP / G,  F1 = 2 TP / (C + G)
 
     C and G count the entities of the answer and of the reference, TP those
-    in both. Each entity of TP earns an equal part, shared by the tokens of
-    its tags, and an answer earns its score. Where neither has an entity the
-    score is 1, shared by all tokens of the tags. The best reference counts:
-    that with the highest score.
+    in both. A token earns what it adds to the score of the tags so far,
+
+        r_t = F1(tags up to t) - F1(tags up to t - 1)
+
+    so that an answer earns its score. The tag behind an entity decides too,
+    for it ends or spoils it, and is paid or charged. Where neither has an
+    entity the score is 1. The best reference of the tags so far counts.
 
     Tags are words such as "B-PER", "I-PER" and "O" of any scheme that
     `tf_tokenrl.text.tags` reads; another word of an answer counts as "O". A
@@ -34,12 +37,12 @@ class EntityF1(Reward, Pooled):
 
     Attributes:
         statistic: "f1", "precision" or "recall".
-        rate: False gives each entity of TP 1 instead of its part of the
+        rate: False counts each entity of TP as 1 instead of its part of the
             score, so that it earns the same in a long answer as in a short
             one, and an answer without entities nothing.
-        wrong: what an entity of the answer that the reference lacks earns,
-            against one that is right, shared by its own tokens. At 0 its
-            cost is what the right ones of the same answer earn less.
+        wrong: what an entity of the answer that the reference lacks counts,
+            against one that is right. At 0 its cost is what the right ones of
+            the same answer earn less.
 
     Source: Tjong Kim Sang and De Meulder (2003), "Introduction to the
     CoNLL-2003 Shared Task", section 2.4. `wrong`: Parambath et al. (2014),
@@ -71,29 +74,27 @@ class EntityF1(Reward, Pooled):
 
     def score(self, example: Example, response: Response) -> list[float]:
         """See `Reward.score`."""
-        places = words(response.text)
-        chosen = entities(response.text.split())
-        most, credit = -1.0, []
-        for reference in filter(_has_scheme, example.references):
-            gold = set(entities(reference.split()))
-            right = [entity for entity in chosen if entity in gold]
-            whole = self._whole(len(chosen), len(gold))
-            score = len(right) / whole if right else 0.0
-            part = 1.0 / whole if self.rate and whole else 1.0
-            spans = [
-                Span(
-                    places[e.first][0],
-                    places[e.last][1],
-                    part if e in gold else part * self.wrong,
-                )
-                for e in chosen
-            ]
-            if not chosen and not gold:
-                score = 1.0
-                spans = [Span(0, len(response.text), 1.0)] * self.rate
-            if score > most:
-                most, credit = score, spans
-        return on_spans(response, credit)
+        references = filter(_has_scheme, example.references)
+        golds = [set(entities(reference.split())) for reference in references]
+
+        def worth(text: str) -> float:
+            chosen = entities(text.split())
+            found = [self._worth(chosen, gold) for gold in golds]
+            return max(found, default=(0.0, 0.0))[1]
+
+        return gains(response, worth)
+
+    def _worth(
+        self, chosen: Sequence[Entity], gold: set[Entity]
+    ) -> tuple[float, float]:
+        """The score, by which references are compared, and what is paid."""
+        if not chosen and not gold:
+            return 1.0, float(self.rate)
+        right = sum(entity in gold for entity in chosen)
+        whole = self._whole(len(chosen), len(gold))
+        part = 1.0 / whole if self.rate and whole else 1.0
+        paid = part * (right + self.wrong * (len(chosen) - right))
+        return right / whole if right else 0.0, paid
 
     def counts(self, example: Example, response: Response) -> Sequence[float]:
         """See `Pooled.counts`: entities right, found and wanted."""

@@ -30,8 +30,13 @@ class Grammar(Reward):
 
     Note:
         What is an error is the checker's opinion: both know rules, not the
-        language. A text of names or code has many.
+        language. A text of names or code has many. A word's fault shows in
+        the words behind it, so where rewards are summed from a token on, as
+        in REINFORCE and PPO, all goes to the last token; `dense(grammar)`
+        pays along the way.
     """
+
+    looks_ahead = True  # whether a word is an error, the next ones decide
 
     def __init__(
         self,

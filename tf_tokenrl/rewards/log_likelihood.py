@@ -22,10 +22,14 @@ class LogLikelihood(Reward):
 
     Note:
         `perplexity` is faster and places exactly where the frozen model has
-        the policy's own tokens: it scores the sampled ids. Where this model
+        the policy's own tokens: it scores the sampled ids. How this model
+        cuts a word, the characters behind may decide, so where rewards are
+        summed from a token on all goes to the last one. Where this model
         cannot spell a character, offsets behind it are shifted; the sum
         stays.
     """
+
+    looks_ahead = True  # one of the model's tokens may span several of ours
 
     def __init__(self, policy: str, batch_size: int = 64):
         self.policy = policy

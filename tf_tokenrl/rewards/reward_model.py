@@ -38,6 +38,8 @@ class RewardModel(Reward):
         read in safe mode, without code of their own.
     """
 
+    looks_ahead = True  # the model reads the whole answer
+
     def __init__(
         self,
         path: str,

@@ -24,8 +24,9 @@ class Rouge(Reward):
 
         r_t = ROUGE(text up to t) - ROUGE(text up to t - 1)
 
-    all measured against the reference that suits the finished answer best,
-    so that the rewards of an answer add up to its ROUGE. Without references
+    each text measured against the reference that suits it best, so that a
+    token earns the same whatever follows, and the rewards of an answer add up
+    to its ROUGE. Without references
     every reward is 0. Words are those of `tf_tokenrl.text.words`: of any
     script, without punctuation, letter case aside.
 
@@ -76,13 +77,12 @@ class Rouge(Reward):
         ends = [end for _, end in response.offsets]
         if not example.references:
             return [0.0] * len(ends) if self.dense else 0.0
-        answer = _words(response.text, self.stemmer)
-        finals = [self._scores(r, [answer])[0] for r in example.references]
-        best = finals.index(max(finals))
         if not self.dense:
-            return finals[best]
+            answer = _words(response.text, self.stemmer)
+            return max(self._scores(r, [answer])[0] for r in example.references)
         prefixes = [_words(response.text[:e], self.stemmer) for e in ends]
-        scores = self._scores(example.references[best], prefixes)
+        of_each = [self._scores(r, prefixes) for r in example.references]
+        scores = [max(column) for column in zip(*of_each, strict=True)]
         return [b - a for a, b in zip([0.0, *scores], scores, strict=False)]
 
     def _scores(

@@ -1,24 +1,25 @@
 """Tags that are right, each on its token."""
 
-from collections.abc import Sequence
-
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
-from tf_tokenrl.rewards.shared.placement import Span, on_spans, words
+from tf_tokenrl.rewards.shared.placement import gains
 
 
 class TokenAccuracy(Reward):
     """The share of words that equal the reference's at the same place.
 
-        r_i = [chosen_i = gold_i] / max(words chosen, words of gold)
+        accuracy = right words / max(words chosen, words of gold)
+        r_t      = accuracy(text up to t) - accuracy(text up to t - 1)
 
-    on the tokens of word i, so that an answer earns its accuracy. Words stand
-    between white space; for a task that tags, they are the tags. The best
-    reference counts. Where neither has a word it is 1, on the last token.
+    so that an answer earns its accuracy: a right word 1 / words of gold on
+    the token that ends it, and a word too many what it makes the right ones
+    worth less. Words stand between white space; for a task that tags, they
+    are the tags. The best reference of the text so far counts. Where neither
+    has a word it is 1.
 
     Attributes:
-        rate: False gives each right word 1 instead, so that a token earns the
-            same in a long answer as in a short one.
+        rate: False counts right words instead, so that one earns the same in
+            a long answer as in a short one, and a word too many nothing.
     """
 
     def __init__(self, rate: bool = True):
@@ -26,22 +27,18 @@ class TokenAccuracy(Reward):
 
     def score(self, example: Example, response: Response) -> list[float]:
         """See `Reward.score`."""
-        places, chosen = words(response.text), response.text.split()
-        most, credit = -1.0, []
-        for reference in example.references:
-            gold = reference.split()
-            right = _right(chosen, gold)
-            total = max(len(chosen), len(gold))
-            accuracy = len(right) / total if total else 1.0
-            if accuracy <= most:
-                continue
-            most = accuracy
-            amount = 1.0 / total if self.rate and total else 1.0
-            credit = [Span(*places[i], amount) for i in right]
-            credit += [] if total else [Span(0, 0, 1.0)]
-        return on_spans(response, credit)
+        references = [reference.split() for reference in example.references]
 
+        def worth(text: str) -> float:
+            chosen = text.split()
+            found = [self._worth(chosen, gold) for gold in references]
+            return max(found, default=0.0)
 
-def _right(chosen: Sequence[str], gold: Sequence[str]) -> list[int]:
-    pairs = enumerate(zip(chosen, gold, strict=False))
-    return [i for i, (word, wanted) in pairs if word == wanted]
+        return gains(response, worth)
+
+    def _worth(self, chosen: list[str], gold: list[str]) -> float:
+        right = sum(a == b for a, b in zip(chosen, gold, strict=False))
+        total = max(len(chosen), len(gold))
+        if not total:
+            return 1.0
+        return right / total if self.rate else float(right)

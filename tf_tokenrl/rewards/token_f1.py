@@ -7,7 +7,7 @@ import numpy as np
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example, Response
 from tf_tokenrl.rewards.base import Reward
-from tf_tokenrl.rewards.shared.placement import Span, on_spans, words
+from tf_tokenrl.rewards.shared.placement import gains
 from tf_tokenrl.rewards.shared.pooled import Pooled
 
 STATISTICS = ("f1", "precision", "recall")
@@ -19,11 +19,15 @@ class TokenF1(Reward, Pooled):
         precision = TP / C,  recall = TP / G,  F1 = 2 TP / (C + G)
 
     C and G count the tags of the answer and of the reference that are not
-    `outside`; TP those that are equal at the same place. Each right tag earns
-    an equal part on its own token, and an answer earns its score. Where
-    neither has such a tag the score is 1, shared by all tokens of the tags;
-    where only one has, it is 0. The best reference counts. Many answers
-    together have the score of all their tags; 0 where there is none at all.
+    `outside`; TP those that are equal at the same place. A token earns what
+    it adds to the score of the tags so far,
+
+        r_t = F1(tags up to t) - F1(tags up to t - 1)
+
+    so that an answer earns its score. Where neither has such a tag the score
+    is 1; where only one has, it is 0. The best reference of the tags so far
+    counts. Many answers together have the score of all their tags; 0 where
+    there is none at all.
 
     Attributes:
         statistic: "f1", "precision" or "recall".
@@ -50,15 +54,14 @@ class TokenF1(Reward, Pooled):
 
     def score(self, example: Example, response: Response) -> list[float]:
         """See `Reward.score`."""
-        chosen = response.text.split()
-        credits = [
-            self._credit(chosen, reference.split())
-            for reference in example.references
-        ]
-        best = max(credits, key=lambda c: sum(a for _, a in c), default=[])
-        places = [*words(response.text), (0, len(response.text))]
-        spans = [Span(*places[index], amount) for index, amount in best]
-        return on_spans(response, spans)
+        references = [reference.split() for reference in example.references]
+
+        def worth(text: str) -> float:
+            chosen = text.split()
+            found = [self._worth(chosen, gold) for gold in references]
+            return max(found, default=0.0)
+
+        return gains(response, worth)
 
     def counts(self, example: Example, response: Response) -> Sequence[float]:
         """See `Pooled.counts`: tags right, found and wanted."""
@@ -71,6 +74,11 @@ class TokenF1(Reward, Pooled):
     def pooled(self, sums: np.ndarray) -> np.ndarray:
         """See `Pooled.pooled`."""
         return np.array([self._of(row) for row in sums])
+
+    def _worth(self, chosen: Sequence[str], gold: Sequence[str]) -> float:
+        row = self._counted(chosen, gold)
+        _, found, wanted = row
+        return self._of(row) if found or wanted else 1.0
 
     def _of(self, row: Sequence[float]) -> float:
         right, found, wanted = row
@@ -90,18 +98,3 @@ class TokenF1(Reward, Pooled):
         if self.statistic == "f1":
             return (found + wanted) / 2
         return found if self.statistic == "precision" else wanted
-
-    def _credit(
-        self, chosen: Sequence[str], gold: Sequence[str]
-    ) -> list[tuple[int, float]]:
-        """`(word, amount)`; word -1 stands for the whole answer."""
-        _, found, wanted = self._counted(chosen, gold)
-        if not found and not wanted:
-            return [(-1, 1.0)]
-        whole = self._whole(found, wanted)
-        pairs = enumerate(zip(chosen, gold, strict=False))
-        return [
-            (index, 1.0 / whole)
-            for index, (tag, wanted_tag) in pairs
-            if tag == wanted_tag != self.outside
-        ]

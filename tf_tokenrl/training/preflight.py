@@ -1,8 +1,12 @@
 """What must hold before a run starts; each failure says its remedy."""
 
+import sys
 from collections.abc import Mapping, Sequence, Sized
 
+from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.evaluation import blindness
+from tf_tokenrl.flow import Example
 from tf_tokenrl.policies.divergence import actions_of
 from tf_tokenrl.rewards import Mixture, Reward
 from tf_tokenrl.training.updates.kl_loss import KlLoss
@@ -42,6 +46,21 @@ def check_reward(reward: Reward) -> None:
     for _, _, term in reward.terms():
         for part in term.within():
             _check_inner(part)
+
+
+def warn(
+    reward: Reward, algorithm: Algorithm, examples: Sequence[Example]
+) -> None:
+    """Say which terms see nothing here, and which are paid at the end."""
+    blindness.warn(reward, examples)
+    for _, _, term in reward.terms():
+        if algorithm.sums_forward and term.looks_ahead:
+            print(
+                f"Reward {term!r} pays a token for what later ones decide, and "
+                f"{type(algorithm).__name__} sums rewards from a token on: all "
+                "of it goes to the last token (see docs/rewards.md, Credit).",
+                file=sys.stderr,
+            )
 
 
 def check_kl_loss(

@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from tf_tokenrl import evaluation
 from tf_tokenrl.algorithms import Algorithm
-from tf_tokenrl.evaluation import blindness
 from tf_tokenrl.flow import Batch, Context, Example
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.policies.storage import digest
@@ -109,6 +108,7 @@ class Trainer:
             reward,
             policy.decode,
             self.options.overlap,
+            algorithm.sums_forward,
             self.options.reward_processes,
         )
         check_stages(self.options.jit, self.strategy)
@@ -177,11 +177,11 @@ class Trainer:
                 size that cannot be split, or a self-check that failed.
         """
         data = self.prepare(examples, batch_size)
-        known = {"data": loop.digest(data.examples), "batch_size": batch_size}
-        self.fitted = known
+        content = loop.digest(data.examples)
+        self.fitted = {"data": content, "batch_size": batch_size}
         fresh = not self.finished_steps
         if fresh:
-            blindness.warn(self.reward, data.examples)
+            preflight.warn(self.reward, self.algorithm, data.examples)
         prompts = batch_size // self.algorithm.samples_per_prompt
         with self.scorer:
             history = loop.run(

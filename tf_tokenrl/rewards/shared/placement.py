@@ -1,7 +1,7 @@
 """Amounts for characters, put on the sampled tokens that hold them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +32,23 @@ def on_spans(response: Response, spans: Iterable[Span]) -> list[float]:
         for token in tokens:
             scores[token] += span.amount / len(tokens)
     return scores
+
+
+def gains(response: Response, worth: Callable[[str], float]) -> list[float]:
+    """What each chosen token adds to the worth of the answer so far.
+
+        r_t = worth(text up to t) - worth(text up to t - 1),   0 before all
+
+    A token earns the same whatever follows it, and the numbers add up to the
+    worth of the whole text, if there is a token at all.
+    """
+    ends = [end for _, end in response.offsets]
+    known = {end: worth(response.text[:end]) for end in dict.fromkeys(ends)}
+    worths = [known[end] for end in ends]
+    return [
+        now - before
+        for before, now in zip([0.0, *worths], worths, strict=False)
+    ]
 
 
 def on_last_token(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from tf_tokenrl.flow import Response, Rollout, below_each_other
 from tf_tokenrl.rewards import Reward
 from tf_tokenrl.rewards.base import weighted_sum
+from tf_tokenrl.rewards.shared.placement import on_last_token
 from tf_tokenrl.training.rollouts.prompts import Prompts
 from tf_tokenrl.training.rollouts.reward_processes import RewardProcesses
 
@@ -41,6 +42,8 @@ class Scorer:
         decode: turns a rollout into text, as `Policy.decode` does.
         overlap: compute rewards that look at one row at a time while the
             next part of a batch is still awaited.
+        causal: give what a reward that looks ahead pays for an answer to the
+            answer's last token.
         processes: how many compute rewards in Python; see `RewardProcesses`.
 
     Attributes:
@@ -54,11 +57,13 @@ class Scorer:
         reward: Reward,
         decode: Callable[[Rollout], list[Response]],
         overlap: bool = False,
+        causal: bool = True,
         processes: int = 0,
     ):
         self.reward = reward
         self.decode = decode
         self.overlap = overlap
+        self.causal = causal
         self.processes = processes
         self.seconds = 0.0
         self._open = contextlib.ExitStack()
@@ -93,6 +98,8 @@ class Scorer:
         terms, weighted = {}, []
         for name, weight, reward in self.reward.terms():
             values = early[name] if name in early else reward(*rows)
+            if self.causal and reward.looks_ahead:
+                values = on_last_token(values.sum(-1), rollout.mask)
             terms[name] = np.where(rollout.mask, values, np.float32(0))
             weighted.append((weight, terms[name]))
         rewards = weighted_sum(weighted, rollout.mask.shape)
