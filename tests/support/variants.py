@@ -23,6 +23,7 @@ VARIANTS = [
     ("grpo", {"scale": False, "normalization": "constant", **PAIRS}),
     ("grpo", {"credit": "token", "normalization": "token", **PAIRS}),
     ("grpo", {"clip": 0.01, "clip_high": 0.02, "entropy_weight": 0.1}),
+    ("off_policy", {"cap": 1.1, "whiten": True, "entropy_weight": 0.1}),
     ("mixed", {"algorithm": "ppo", "imitation_weight": FALLING}),
     ("mixer", {"algorithm": "actor_critic", "supervised_steps": 2}),
 ]
