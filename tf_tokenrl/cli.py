@@ -22,6 +22,7 @@ _COMMANDS = {
     "export": "write a policy as a SavedModel",
     "serve": "serve SavedModels over gRPC, as tensorflow_model_server does",
     "query": "ask a served model",
+    "feedback": "collect what people say about answers, and look after it",
     "report": "write the report of a run as one HTML file",
     "pareto": "compare several runs by several objectives",
     "compare": "reinforcement against supervised learning that costs as much",
@@ -31,7 +32,7 @@ _OLD = dict.fromkeys(
     ("--kl-loss", "--kl-weight"),
     'part of --kl, as in --kl "k3, weight=0.1"',
 )
-_WITHOUT_TENSORFLOW = ("pareto", "query", "report", "serve")
+_WITHOUT_TENSORFLOW = ("feedback", "pareto", "query", "report", "serve")
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import grpc.aio
 import numpy as np
@@ -13,6 +13,7 @@ from tf_tokenrl.client.base import Base
 from tf_tokenrl.client.calls import (
     Call,
     GenerationOptions,
+    Rating,
     Result,
     StreamOptions,
 )
@@ -26,6 +27,10 @@ from tf_tokenrl.client.replies import (
     Tags,
     VersionStatus,
 )
+
+if TYPE_CHECKING:
+    from tf_tokenrl.client.rating import Sink
+    from tf_tokenrl.feedback import Judgement
 
 
 class AsyncClient(Base):
@@ -45,6 +50,8 @@ class AsyncClient(Base):
         timeout: seconds that one call may take, tries included.
         max_message_bytes: the longest message to send or to accept.
         tls: with what the connection is encrypted; not at all by default.
+        feedback: a feedback store, or its URL, that keeps the answers of
+            `generate`.
         tries: how often each address is tried.
 
     Raises:
@@ -70,6 +77,8 @@ class AsyncClient(Base):
         prompt: str,
         *,
         timeout: float | None = None,
+        feedback: "Sink | str | None" = None,
+        user: str = "",
         **options: Unpack[GenerationOptions],
     ) -> Reply: ...
 
@@ -79,12 +88,33 @@ class AsyncClient(Base):
         prompt: Sequence[str],
         *,
         timeout: float | None = None,
+        feedback: "Sink | str | None" = None,
+        user: str = "",
         **options: Unpack[GenerationOptions],
     ) -> list[Reply]: ...
 
-    async def generate(self, prompt, *, timeout=None, **options):
+    async def generate(
+        self, prompt, *, timeout=None, feedback=None, user="", **options
+    ):
         """See `Client.generate`."""
-        return await self._ask(self._calls.generate(prompt, **options), timeout)
+        call = self._calls.generate(prompt, **options)
+        replies = await self._ask(call, timeout)
+        sink = await asyncio.to_thread(self._sink, feedback)
+        if sink is None:
+            return replies
+        return await asyncio.to_thread(
+            self._record, sink, replies, options, user
+        )
+
+    async def rate(
+        self,
+        reply: Reply,
+        *,
+        feedback: "Sink | str | None" = None,
+        **said: Unpack[Rating],
+    ) -> "list[Judgement]":
+        """See `Client.rate`."""
+        return await asyncio.to_thread(self._judge, reply, feedback, dict(said))
 
     def stream(
         self,

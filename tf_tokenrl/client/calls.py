@@ -11,7 +11,13 @@ import numpy as np
 from google.protobuf.message import Message
 
 from tf_tokenrl.client import codec, protos, reading
-from tf_tokenrl.client.replies import Piece, Score, Signature, VersionStatus
+from tf_tokenrl.client.replies import (
+    Piece,
+    Reply,
+    Score,
+    Signature,
+    VersionStatus,
+)
 from tf_tokenrl.errors import TokenRLError
 
 Result = TypeVar("Result")
@@ -36,6 +42,18 @@ class StreamOptions(TypedDict, total=False):
     top_p: float
     max_new_tokens: int | None
     stop: str | Sequence[str]
+
+
+class Rating(TypedDict, total=False):
+    """What may be said about a reply; see `Client.rate`."""
+
+    score: float
+    thumb: int
+    better_than: Reply
+    edit: str
+    spans: Sequence[tuple[int, int, float]]
+    rater: str
+    comment: str
 
 
 @dataclass(frozen=True)

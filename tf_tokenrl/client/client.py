@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import grpc
 import numpy as np
@@ -13,6 +13,7 @@ from tf_tokenrl.client.base import Base
 from tf_tokenrl.client.calls import (
     Call,
     GenerationOptions,
+    Rating,
     Result,
     StreamOptions,
 )
@@ -26,6 +27,10 @@ from tf_tokenrl.client.replies import (
     Tags,
     VersionStatus,
 )
+
+if TYPE_CHECKING:
+    from tf_tokenrl.client.rating import Sink
+    from tf_tokenrl.feedback import Judgement
 
 
 class Client(Base):
@@ -46,6 +51,8 @@ class Client(Base):
         timeout: seconds that one call may take, tries included.
         max_message_bytes: the longest message to send or to accept.
         tls: with what the connection is encrypted; not at all by default.
+        feedback: a feedback store, or its URL, that keeps the answers of
+            `generate`.
         tries: how often each address is tried. 1 suits signatures that change
             something, for a call that broke off may have been answered.
 
@@ -81,6 +88,8 @@ class Client(Base):
         prompt: str,
         *,
         timeout: float | None = None,
+        feedback: "Sink | str | None" = None,
+        user: str = "",
         **options: Unpack[GenerationOptions],
     ) -> Reply: ...
 
@@ -90,10 +99,14 @@ class Client(Base):
         prompt: Sequence[str],
         *,
         timeout: float | None = None,
+        feedback: "Sink | str | None" = None,
+        user: str = "",
         **options: Unpack[GenerationOptions],
     ) -> list[Reply]: ...
 
-    def generate(self, prompt, *, timeout=None, **options):
+    def generate(
+        self, prompt, *, timeout=None, feedback=None, user="", **options
+    ):
         """Answer one prompt, or several in one request.
 
         Every option is one value for all prompts or one per prompt.
@@ -108,11 +121,51 @@ class Client(Base):
                 the probability; 1 by default.
             max_new_tokens: the most tokens to add; the model's own limit by
                 default, which it cannot exceed.
+            feedback: a `FeedbackStore`, or the URL of one or of a feedback
+                server; the answers are stored there before they are returned.
+            user: a `feedback.user_hash` of who asks.
 
         Returns:
             One `Reply`, or a list of them in the order of the prompts.
+
+        Raises:
+            TokenRLError: the feedback store does not take the answers.
         """
-        return self._ask(self._calls.generate(prompt, **options), timeout)
+        replies = self._ask(self._calls.generate(prompt, **options), timeout)
+        sink = self._sink(feedback)
+        if sink is None:
+            return replies
+        return self._record(sink, replies, options, user)
+
+    def rate(
+        self,
+        reply: Reply,
+        *,
+        feedback: "Sink | str | None" = None,
+        **said: Unpack[Rating],
+    ) -> "list[Judgement]":
+        """Say what an answer is worth; it is stored when this returns.
+
+            reply = client.generate(prompt, feedback="sqlite:///feedback.db")
+            client.rate(reply, thumb=1, spans=[(0, 4, -1.0)])
+
+        Args:
+            reply: what `generate` returned where it stored feedback.
+            feedback: by default where the client stored last.
+            score: a number.
+            thumb: 1 for up, -1 for down.
+            better_than: a worse reply to the same prompt.
+            edit: a better text.
+            spans: parts of the text, each with its first character, the one
+                behind its last, and a number.
+            rater: a `feedback.user_hash` of who judges.
+            comment: free text.
+
+        Raises:
+            TokenRLError: the reply is not in the store, a span lies outside
+                its text, or the store cannot be reached.
+        """
+        return self._judge(reply, feedback, dict(said))
 
     def stream(
         self,

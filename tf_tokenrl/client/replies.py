@@ -18,6 +18,7 @@ class Reply(NamedTuple):
         prompt: what was asked.
         model: the name of the model that answered.
         version: its version, 0 if the server does not say.
+        key: of the answer in the feedback store, "" where there is none.
     """
 
     text: str
@@ -29,6 +30,7 @@ class Reply(NamedTuple):
     prompt: str
     model: str
     version: int
+    key: str = ""
 
 
 class Piece(NamedTuple):

@@ -50,6 +50,7 @@ def render(run: Run) -> str:
     )
     first, more = curves(run.log)
     known = heat_map.scales(run.samples)
+    samples = [heat_map.sample(row, known) for row in run.samples]
     seconds = run.results.get("seconds") or {}
     return templates.get_template("report.html").render(
         run=run,
@@ -61,7 +62,8 @@ def render(run: Run) -> str:
         more_curves=more,
         figures={c["id"]: c["figure"] for c in [*first, *more]},
         scales=known,
-        samples=[heat_map.sample(row, known) for row in run.samples],
+        samples=samples,
+        tokens=[[t._asdict() for t in s.tokens] for s in samples if s.tokens],
         seconds=seconds,
         longest=max(seconds.values(), default=0.0),
         duration=numbers.duration,

@@ -135,6 +135,26 @@ class Flags:
         4, "tokens between two chances to join those or to leave them"
     )
     streaming_queue: int = _flag(256, "answers that may wait for a slot")
+    feedback: str = _flag(
+        "",
+        "URL of a feedback store, sqlite:///FILE: take answers and judgements "
+        "at /v1/feedback; not a flag of the real server, like the next five",
+    )
+    feedback_token_file: str = _flag(
+        "", "file with the token that whoever writes feedback must send"
+    )
+    feedback_hosts: str = _flag(
+        "", "names of this server, comma-separated, besides localhost"
+    )
+    playground: bool = _flag(
+        False, "offer a page at /playground/ for asking and judging"
+    )
+    playground_model: str = _flag(
+        "", "name of the model that it asks; empty is --model_name"
+    )
+    playground_labels: str = _flag(
+        "", "two version labels that it compares, as stable,canary"
+    )
     xla_cpu_compilation_enabled: bool = _flag(
         False, "allow XLA; without it, XLA ops fail as in the real server"
     )

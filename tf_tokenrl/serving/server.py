@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_tokenrl.serving.batching import batcher_for
 from tf_tokenrl.serving.config import configuration
+from tf_tokenrl.serving.feedback.embedded import feedback_for
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.generation import offer
 from tf_tokenrl.serving.http.routes import http_server
@@ -42,7 +43,9 @@ class Server:
         self._listener = Listener(flags)
         self._repository = Repository(configuration(flags), self._load, flags)
         self._offer = offer(flags, self._repository)
-        self._http = http_server(flags, self._repository, self._offer.routes)
+        self._feedback = feedback_for(flags, lambda: self.port)
+        routes = (*self._offer.routes, *self._feedback.routes)
+        self._http = http_server(flags, self._repository, routes)
         self._batcher = batcher_for(flags)
         self._config_file: ConfigFile | None = None
         self._grpc: grpc.Server | None = None
@@ -100,6 +103,7 @@ class Server:
         self._repository.stop()
         if self._batcher is not None:
             self._batcher.close()
+        self._feedback.close()
 
     def _load(self, path: str) -> Servable:
         servable = Servable(

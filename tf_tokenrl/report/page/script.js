@@ -1,5 +1,9 @@
 const figures = JSON.parse(document.getElementById("figures").textContent);
 
+const answers = JSON.parse(document.getElementById("tokens").textContent);
+const places = document.querySelectorAll(".tokens");
+answers.forEach((tokens, number) => drawTokens(places[number], tokens));
+
 // A hidden figure has no width, so the figures of a closed part wait.
 function draw(part) {
   for (const drawing of part.querySelectorAll(".drawing:empty")) {

@@ -1,0 +1,1 @@
+"""Feedback over HTTP: records in, receipts out; it imports no TensorFlow."""
