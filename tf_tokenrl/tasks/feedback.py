@@ -39,7 +39,8 @@ class Feedback(Task):
         self.after = after
         if not self.store:
             raise TokenRLError(
-                'The task "feedback" needs a store: give store="sqlite:///FILE".'
+                'The task "feedback" needs a store: give '
+                'store="sqlite:///FILE".'
             )
 
     def examples(self, split: str) -> list[Example]:
