@@ -7,18 +7,21 @@ from tests.support import exports
 from tests.support.processes import serve_once
 from tf_tokenrl.client import Client
 from tf_tokenrl.serving import Flags, Server
-from tf_tokenrl.serving.generation.convention import Generator, Wish
+from tf_tokenrl.serving.generation.convention import (
+    GenerationRequest,
+    Generator,
+)
 from tf_tokenrl.serving.generation.loop import Loop, Settings
-from tf_tokenrl.serving.generation.ticket import Ticket
+from tf_tokenrl.serving.generation.pending_request import PendingRequest
 
 STREAMING = ("llama", "gpt2", "lstm", "byte_pair", "bart")
-WISHES = [
-    Wish(b"the name of a given file"),
-    Wish(b"", 12, 1.0),
-    Wish(b"open", 13, 1.0, 1),
-    Wish(b"the list", 14, 0.7, 3, 5, 0.9),
-    Wish(b"the name of a list " * 9, 15, 1.0, 900),
-    Wish(b"\xff\xfe", 16, 1.5),
+REQUESTS = [
+    GenerationRequest(b"the name of a given file"),
+    GenerationRequest(b"", 12, 1.0),
+    GenerationRequest(b"open", 13, 1.0, 1),
+    GenerationRequest(b"the list", 14, 0.7, 3, 5, 0.9),
+    GenerationRequest(b"the name of a list " * 9, 15, 1.0, 900),
+    GenerationRequest(b"\xff\xfe", 16, 1.5),
 ]
 
 
@@ -41,7 +44,7 @@ def servable(kind):
 @pytest.fixture(scope="module")
 def expected(servable):
     """What one request for all of them gets."""
-    prompts, *options, _ = zip(*WISHES, strict=True)
+    prompts, *options, _ = zip(*REQUESTS, strict=True)
     names = ("seed", "temperature", "max_new_tokens", "top_k", "top_p")
     inputs = dict(zip(names, map(list, options), strict=True))
     inputs["prompt"] = [prompt.decode("latin-1") for prompt in prompts]
@@ -53,10 +56,10 @@ def test_streamed_answers_are_those_of_one_request(
     servable, expected, slots, steps
 ):
     loop = Loop(Generator(servable), Settings(slots, steps))
-    ticket = Ticket(WISHES)
-    loop.submit(ticket)
-    pieces = [[] for _ in WISHES]
-    for piece in ticket:
+    pending = PendingRequest(REQUESTS)
+    loop.submit(pending)
+    pieces = [[] for _ in REQUESTS]
+    for piece in pending:
         pieces[piece.row].append(piece)
     for row, answer in enumerate(pieces):
         tokens = [token for piece in answer for token in piece.tokens]
@@ -107,7 +110,7 @@ def test_over_the_wire_pieces_are_the_answer(client, temperature):
 def test_rows_leave_no_columns_behind(servable):
     """The state does not grow with the tokens that a loop has written."""
     generator = Generator(servable)
-    state = generator.begin(WISHES[:1]).state
+    state = generator.begin(REQUESTS[:1]).state
     sizes = set()
     for _ in range(3):
         state, _ = generator.advance(state, 1)

@@ -20,7 +20,7 @@ from tf_tokenrl.serving.batching.scheduler import Scheduler
 from tf_tokenrl.serving.config import configuration
 from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.models.servable import Servable
-from tf_tokenrl.serving.request_context import Call, Cancellation
+from tf_tokenrl.serving.request_context import Cancellation, RequestContext
 
 SECONDS = 20
 CONFIG = tf.compat.v1.ConfigProto()
@@ -38,7 +38,7 @@ def ask(servable, x):
     return servable.run(
         {signature.inputs["x"].name: x},
         [signature.outputs["y"].name],
-        Call(0, Cancellation()),
+        RequestContext(0, Cancellation()),
     )[0]
 
 

@@ -1,7 +1,7 @@
 """Signatures by which a server streams: see `serving.generation.convention`.
 
 The state of the decode loop travels as one tensor per part. Beside it travel
-the ids written so far, so that each step can tell the whole text.
+the ids written so far, so that each step can emit the whole text.
 """
 
 from collections.abc import Callable
@@ -91,9 +91,9 @@ class _Stream:
             _IDS: tf.zeros([rows, capacity], tf.int32),
             _COUNT: tf.zeros([rows], tf.int32),
         }
-        told = self._told(state, answer, columns)
+        emitted = self._emitted(state, answer, columns)
         self.state_names = {*answer, *loop.flatten(state)}
-        return told | {"prompt_tokens": lengths, "truncated": truncated}
+        return emitted | {"prompt_tokens": lengths, "truncated": truncated}
 
     def advance(self, steps, **tensors) -> Tensors:
         """Draw at most `steps` more tokens of each answer."""
@@ -103,9 +103,9 @@ class _Stream:
         rows = tf.range(tf.size(steps))
         state = loop.keep(decoder, state, rows)  # drops old columns
         state, columns = loop.advance(decoder, state, tf.reduce_max(steps))
-        return self._told(state, answer, columns)
+        return self._emitted(state, answer, columns)
 
-    def _told(
+    def _emitted(
         self, state: loop.State, answer: Tensors, columns: loop.Columns
     ) -> Tensors:
         """The state after some columns, and what they say."""

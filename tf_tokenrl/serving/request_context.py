@@ -1,4 +1,4 @@
-"""What a request grants its answer: time, and somebody who waits for it."""
+"""Request context: deadline and cancellation."""
 
 import contextlib
 import dataclasses
@@ -42,7 +42,7 @@ class Cancellation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Call:
+class RequestContext:
     """The limits of one request.
 
     Attributes:
@@ -56,4 +56,4 @@ class Call:
     alone: bool = False
 
 
-UNLIMITED = Call()
+UNLIMITED = RequestContext()

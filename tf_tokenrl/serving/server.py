@@ -11,7 +11,7 @@ from tf_tokenrl.serving.batching import batcher_for
 from tf_tokenrl.serving.config import configuration
 from tf_tokenrl.serving.feedback.embedded import feedback_for
 from tf_tokenrl.serving.flags import Flags
-from tf_tokenrl.serving.generation import offer
+from tf_tokenrl.serving.generation import extensions
 from tf_tokenrl.serving.http.routes import http_server
 from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.models.servable import Servable, disable_xla
@@ -42,9 +42,9 @@ class Server:
         self._session_config = session_config(flags)
         self._listener = Listener(flags)
         self._repository = Repository(configuration(flags), self._load, flags)
-        self._offer = offer(flags, self._repository)
+        self._extensions = extensions(flags, self._repository)
         self._feedback = feedback_for(flags, lambda: self.port)
-        routes = (*self._offer.routes, *self._feedback.routes)
+        routes = (*self._extensions.routes, *self._feedback.routes)
         self._http = http_server(flags, self._repository, routes)
         self._batcher = batcher_for(flags)
         self._config_file: ConfigFile | None = None
@@ -65,7 +65,7 @@ class Server:
                 self.http_port = self._http.port
             self._repository.start()
             self._grpc, self.port = self._listener.open(
-                self._repository, self._offer.handlers
+                self._repository, self._extensions.handlers
             )
         except BaseException:
             if self._http is not None:

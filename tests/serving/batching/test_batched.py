@@ -14,7 +14,7 @@ from tf_tokenrl.serving.batching.batched import Batched, Batcher
 from tf_tokenrl.serving.batching.options import Options
 from tf_tokenrl.serving.batching.scheduler import Scheduler
 from tf_tokenrl.serving.models.servable import Servable
-from tf_tokenrl.serving.request_context import Call, Cancellation
+from tf_tokenrl.serving.request_context import Cancellation, RequestContext
 from tf_tokenrl.serving.status import StatusError
 
 SECONDS = 20
@@ -32,12 +32,12 @@ class Gated:
         self.calls = []
         self._servable = servable
 
-    def run(self, feeds, fetches, call):
+    def run(self, feeds, fetches, context):
         self.rows.append(len(next(iter(feeds.values()))))
-        self.calls.append(call)
+        self.calls.append(context)
         self.entered.release()
         assert self.gate.wait(SECONDS)
-        return self._servable.run(feeds, fetches, call)
+        return self._servable.run(feeds, fetches, context)
 
     def close(self):
         self.gate.set()
@@ -67,7 +67,7 @@ def batched(half):
         yield make
 
 
-def ask(batched, values, signature="serving_default", call=None):
+def ask(batched, values, signature="serving_default", context=None):
     """The answers to `[rows, 1]` values, or to rows, in the order asked."""
     known = batched.signatures[signature]
     ((_, info),) = known.inputs.items()
@@ -75,7 +75,7 @@ def ask(batched, values, signature="serving_default", call=None):
     feeds = {
         info.name: np.asarray(values, tf.as_dtype(info.dtype).as_numpy_dtype)
     }
-    (answer, *_) = batched.run(feeds, fetches, call or Call())
+    (answer, *_) = batched.run(feeds, fetches, context or RequestContext())
     return answer
 
 
@@ -134,7 +134,10 @@ def test_outputs_that_not_everybody_wants(batched):
 
     def run(*outputs):
         wanted = [both.outputs[name].name for name in outputs]
-        return [array.tolist() for array in server.run(feeds, wanted, Call())]
+        return [
+            array.tolist()
+            for array in server.run(feeds, wanted, RequestContext())
+        ]
 
     requests = [
         lambda: run("sum"),
@@ -202,11 +205,11 @@ def test_what_belongs_to_no_signature_runs_alone(batched, half):
     both = server.signatures["subtract"]
     feed = {both.inputs["a"].name: np.float32([1])}
     with pytest.raises(StatusError):  # b is missing, says the runtime
-        server.run(feed, [both.outputs["sum"].name], Call())
+        server.run(feed, [both.outputs["sum"].name], RequestContext())
     x = server.signatures["serving_default"]
     feed = {x.inputs["x"].name: np.float64([[1]])}
     with pytest.raises(StatusError) as caught:
-        server.run(feed, [x.outputs["y"].name], Call())
+        server.run(feed, [x.outputs["y"].name], RequestContext())
     assert caught.value.text == (
         "Expects arg[0] to be float but double is provided"
     )
@@ -215,9 +218,9 @@ def test_what_belongs_to_no_signature_runs_alone(batched, half):
 
 def test_who_asks_to_be_alone_is_alone(batched):
     server, gated = batched(batch_timeout_micros=2**40, max_batch_size=2)
-    call = Call(alone=True)
-    assert ask(server, [[1]], call=call).tolist() == [[2.5]]
-    assert gated.calls == [call]
+    context = RequestContext(alone=True)
+    assert ask(server, [[1]], context=context).tolist() == [[2.5]]
+    assert gated.calls == [context]
 
 
 def test_errors_before_a_batch_is_formed(batched):
@@ -262,7 +265,7 @@ def test_outputs_without_rows_are_an_error(batched):
 def test_everybody_has_a_deadline_of_their_own(batched):
     server, gated = batched()
     requests = [
-        lambda: ask(server, [[1]], call=Call(timeout_in_ms=50)),
+        lambda: ask(server, [[1]], context=RequestContext(timeout_in_ms=50)),
         lambda: ask(server, [[2]]),
     ]
     with together(server, gated, requests) as answers:
@@ -279,7 +282,7 @@ def test_a_deadline_during_the_run_frees_the_one_who_waits(batched):
     server, gated = batched()
     gated.gate.clear()
     with pytest.raises(StatusError) as caught:
-        ask(server, [[1]], call=Call(timeout_in_ms=50))
+        ask(server, [[1]], context=RequestContext(timeout_in_ms=50))
     assert caught.value.code.name == "DEADLINE_EXCEEDED"
     assert gated.calls[0].cancellation.cancelled
     assert gated.calls[0].timeout_in_ms <= 50
@@ -296,7 +299,8 @@ def test_the_run_has_the_time_of_the_one_who_has_most(
 ):
     server, gated = batched()
     requests = [
-        lambda time=time: ask(server, [[1]], call=Call(time)) for time in times
+        lambda time=time: ask(server, [[1]], context=RequestContext(time))
+        for time in times
     ]
     with together(server, gated, requests) as answers:
         gated.gate.set()
@@ -310,8 +314,8 @@ def test_the_last_one_who_cancels_ends_the_run(batched):
     gated.gate.clear()
     end = Cancellation()
     with futures.ThreadPoolExecutor(1) as pool:
-        call = Call(cancellation=end)
-        answer = pool.submit(ask, server, [[1]], call=call)
+        context = RequestContext(cancellation=end)
+        answer = pool.submit(ask, server, [[1]], context=context)
         assert gated.entered.acquire(timeout=SECONDS)
         end.cancel()
         assert failure(answer)[0] == "CANCELLED"
@@ -324,7 +328,7 @@ def test_one_who_stays_keeps_the_run(batched):
     server, gated = batched()
     end = Cancellation()
     requests = [
-        lambda: ask(server, [[1]], call=Call(cancellation=end)),
+        lambda: ask(server, [[1]], context=RequestContext(cancellation=end)),
         lambda: ask(server, [[2]]),
     ]
     with together(server, gated, requests) as answers:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tests.support import tiny
 from tf_tokenrl.serving.generation.answer import (
     Answer,
-    Told,
+    Emitted,
     settled,
     token_texts,
 )
@@ -76,9 +76,9 @@ def test_how_tokens_are_grouped_changes_nothing(text, size):
 
 def test_bytes_that_are_no_text_are_told_at_the_end():
     answer = Answer()
-    assert answer.add([b"a\xe2"], False, False) == Told("a", 1, "")
-    assert answer.add([b"a\xe2\x82"], False, False) == Told("", 1, "")
-    assert answer.add([b"a\xe2\x82"], True, False) == Told(
+    assert answer.add([b"a\xe2"], False, False) == Emitted("a", 1, "")
+    assert answer.add([b"a\xe2\x82"], False, False) == Emitted("", 1, "")
+    assert answer.add([b"a\xe2\x82"], True, False) == Emitted(
         "\ufffd", 1, "length"
     )
 

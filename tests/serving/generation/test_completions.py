@@ -25,12 +25,12 @@ def chat(*messages, **fields):
 
 def test_what_is_not_said_is_as_openai_has_it():
     asked = completion(prompt="p")
-    (wish,) = asked.wishes
+    (request,) = asked.requests
     assert (asked.model, asked.choices, asked.stream) == ("m", 1, False)
     assert not asked.log_probs and not asked.usage
-    assert wish._replace(seed=0) == (b"p", 0, 1.0, 16, 0, 1.0, ())
-    assert wish.seed != completion(prompt="p").wishes[0].seed
-    assert completion().wishes[0].prompt == b""
+    assert request._replace(seed=0) == (b"p", 0, 1.0, 16, 0, 1.0, ())
+    assert request.seed != completion(prompt="p").requests[0].seed
+    assert completion().requests[0].prompt == b""
 
 
 def test_every_prompt_gets_every_choice_with_a_seed_of_its_own():
@@ -46,13 +46,13 @@ def test_every_prompt_gets_every_choice_with_a_seed_of_its_own():
         stream=True,
         stream_options={"include_usage": True},
     )
-    assert [(w.prompt.decode(), w.seed) for w in asked.wishes] == [
+    assert [(w.prompt.decode(), w.seed) for w in asked.requests] == [
         ("é", 5),
         ("é", 6),
         ("q", 5),
         ("q", 6),
     ]
-    assert {w[2:] for w in asked.wishes} == {(0.5, 3, 0, 0.9, ("\n",))}
+    assert {w[2:] for w in asked.requests} == {(0.5, 3, 0, 0.9, ("\n",))}
     assert asked.log_probs and asked.usage and asked.stream
 
 
@@ -64,10 +64,10 @@ def test_messages_become_a_prompt():
         logprobs=True,
         user="me",
     )
-    (wish,) = asked.wishes
-    assert (wish.prompt, wish.max_new_tokens) == (b"system:be|user:hi", 4)
+    (request,) = asked.requests
+    assert (request.prompt, request.max_new_tokens) == (b"system:be|user:hi", 4)
     assert asked.log_probs
-    assert chat({"role": "user", "content": ""}).wishes[0].max_new_tokens == 0
+    assert chat({"role": "user", "content": ""}).requests[0].max_new_tokens == 0
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 
 from tests.support import spelled
 from tf_tokenrl.serving.generation.convention import (
+    GenerationRequest,
     Generator,
-    Wish,
     join,
     row_count,
     take,
@@ -13,27 +13,31 @@ from tf_tokenrl.serving.generation.convention import (
 from tf_tokenrl.serving.status import StatusError
 
 
-def texts(news):
-    last = news.counts - 1
-    return [row[i] for row, i in zip(news.texts, last, strict=True)]
+def texts(chunk):
+    last = chunk.counts - 1
+    return [row[i] for row, i in zip(chunk.texts, last, strict=True)]
 
 
 def test_rows_join_and_leave_without_a_change(generator):
-    first = generator.begin([Wish(b"abc"), Wish(b"defghi")])
-    assert texts(first.news) == [b"a", b"d"]
-    state, news = generator.advance(first.state, 1)
-    assert texts(news) == [b"ab", b"de"]
-    second = generator.begin([Wish(b"jklmnopqrst", seed=2)])
+    first = generator.begin(
+        [GenerationRequest(b"abc"), GenerationRequest(b"defghi")]
+    )
+    assert texts(first.chunk) == [b"a", b"d"]
+    state, chunk = generator.advance(first.state, 1)
+    assert texts(chunk) == [b"ab", b"de"]
+    second = generator.begin([GenerationRequest(b"jklmnopqrst", seed=2)])
     assert second.prompt_tokens.tolist() == [11]
-    np.testing.assert_allclose(second.news.log_probs, [[-2.0]])
+    np.testing.assert_allclose(second.chunk.log_probs, [[-2.0]])
     state = join(state, second.state)
     assert row_count(state) == 3
-    state, news = generator.advance(state, 1)
-    assert texts(news) == [b"abc", b"def", b"jk"]
-    assert news.ended.tolist() == news.stopped.tolist() == [True, False, False]
-    _, news = generator.advance(take(state, [2, 1]), 8)
-    assert texts(news) == [b"jklmnopqrs", b"defghi"]
-    assert news.counts.tolist() == [8, 3]
+    state, chunk = generator.advance(state, 1)
+    assert texts(chunk) == [b"abc", b"def", b"jk"]
+    assert (
+        chunk.ended.tolist() == chunk.stopped.tolist() == [True, False, False]
+    )
+    _, chunk = generator.advance(take(state, [2, 1]), 8)
+    assert texts(chunk) == [b"jklmnopqrs", b"defghi"]
+    assert chunk.counts.tolist() == [8, 3]
 
 
 @pytest.mark.parametrize("order", [("short", "long"), ("long", "short")])

@@ -5,9 +5,9 @@ import grpc
 import pytest
 
 from tests.support.spelled import spelling
-from tf_tokenrl.serving.generation.convention import Wish
+from tf_tokenrl.serving.generation.convention import GenerationRequest
 from tf_tokenrl.serving.generation.loop import Loop, Settings
-from tf_tokenrl.serving.generation.ticket import Ticket
+from tf_tokenrl.serving.generation.pending_request import PendingRequest
 from tf_tokenrl.serving.metrics import REGISTRY
 from tf_tokenrl.serving.status import StatusError
 
@@ -34,10 +34,10 @@ def make(generator):
     assert value("queue_length") == value("slots_in_use") == 0
 
 
-def submit(loop, wishes):
-    ticket = Ticket(wishes)
-    loop.submit(ticket)
-    return ticket
+def submit(loop, requests):
+    pending = PendingRequest(requests)
+    loop.submit(pending)
+    return pending
 
 
 def wait(true):
@@ -48,10 +48,10 @@ def wait(true):
     raise AssertionError("it never came true")
 
 
-def answers(ticket):
+def answers(pending):
     """The whole text of each answer, and all of its tokens."""
     texts, tokens = {}, {}
-    for piece in ticket:
+    for piece in pending:
         texts[piece.row] = texts.get(piece.row, "") + piece.text
         tokens.setdefault(piece.row, []).extend(piece.tokens)
     return [texts[i] for i in sorted(texts)], [
@@ -65,15 +65,15 @@ def test_answers_are_those_of_each_row_alone(make, slots, steps):
     loop = make(slots=slots, steps=steps)
     prompts = ["abc", "€é", "a", "hello there", "🦊"]
     limits = [0, 7, 1, 4, 0]
-    wishes = [
-        Wish(prompt.encode(), seed=seed, max_new_tokens=limit)
+    requests = [
+        GenerationRequest(prompt.encode(), seed=seed, max_new_tokens=limit)
         for seed, (prompt, limit) in enumerate(
             zip(prompts, limits, strict=True)
         )
     ]
     with futures.ThreadPoolExecutor(3) as pool:
-        tickets = [submit(loop, wishes) for _ in range(3)]
-        for texts, tokens in pool.map(answers, tickets):
+        pendings = [submit(loop, requests) for _ in range(3)]
+        for texts, tokens in pool.map(answers, pendings):
             for seed, prompt in enumerate(prompts):
                 data = spelling(prompt.encode(), limits[seed])
                 assert texts[seed] == data.decode("utf-8", "replace")
@@ -87,10 +87,10 @@ def test_answers_are_those_of_each_row_alone(make, slots, steps):
 
 def test_a_request_joins_a_running_batch(make):
     loop = make(slots=2)
-    long = submit(loop, [Wish(b"a", max_new_tokens=ENDLESS)])
+    long = submit(loop, [GenerationRequest(b"a", max_new_tokens=ENDLESS)])
     pieces = iter(long)
     next(pieces)
-    assert answers(submit(loop, [Wish(b"short")]))[0] == ["short"]
+    assert answers(submit(loop, [GenerationRequest(b"short")]))[0] == ["short"]
     assert not next(pieces).finish
     assert value("slots_in_use") >= 1
     long.cancel()
@@ -98,9 +98,9 @@ def test_a_request_joins_a_running_batch(make):
 
 def test_who_is_cancelled_frees_the_slot(make):
     loop = make(slots=1)
-    long = submit(loop, [Wish(b"a", max_new_tokens=ENDLESS)])
+    long = submit(loop, [GenerationRequest(b"a", max_new_tokens=ENDLESS)])
     next(iter(long))
-    waiting = submit(loop, [Wish(b"next")])
+    waiting = submit(loop, [GenerationRequest(b"next")])
     long.cancel()
     assert answers(waiting)[0] == ["next"]
     with pytest.raises(StatusError) as caught:
@@ -110,21 +110,21 @@ def test_who_is_cancelled_frees_the_slot(make):
 
 def test_who_is_cancelled_while_waiting_never_starts(make):
     loop = make(slots=1)
-    long = submit(loop, [Wish(b"a", max_new_tokens=ENDLESS)])
-    waiting = submit(loop, [Wish(b"b")] * 3)
+    long = submit(loop, [GenerationRequest(b"a", max_new_tokens=ENDLESS)])
+    waiting = submit(loop, [GenerationRequest(b"b")] * 3)
     waiting.cancel()
     long.cancel()
-    assert answers(submit(loop, [Wish(b"c")]))[0] == ["c"]
+    assert answers(submit(loop, [GenerationRequest(b"c")]))[0] == ["c"]
     wait(lambda: not value("queue_length"))
 
 
 def test_requests_take_turns(make):
     """Who asks for one answer does not wait for another's hundred."""
     loop = make(slots=1)
-    gate = submit(loop, [Wish(b"a", max_new_tokens=ENDLESS)])
+    gate = submit(loop, [GenerationRequest(b"a", max_new_tokens=ENDLESS)])
     next(iter(gate))
-    many = submit(loop, [Wish(b"m")] * 100)
-    one = submit(loop, [Wish(b"o")])
+    many = submit(loop, [GenerationRequest(b"m")] * 100)
+    one = submit(loop, [GenerationRequest(b"o")])
     gate.cancel()
     assert answers(one)[0] == ["o"]
     assert len(many.waiting) > 90
@@ -133,11 +133,11 @@ def test_requests_take_turns(make):
 
 def test_a_full_queue_refuses(make):
     loop = make(slots=1, longest_queue=2)
-    long = submit(loop, [Wish(b"a", max_new_tokens=ENDLESS)])
+    long = submit(loop, [GenerationRequest(b"a", max_new_tokens=ENDLESS)])
     next(iter(long))
-    waiting = submit(loop, [Wish(b"b")] * 2)
+    waiting = submit(loop, [GenerationRequest(b"b")] * 2)
     with pytest.raises(StatusError) as caught:
-        submit(loop, [Wish(b"c")])
+        submit(loop, [GenerationRequest(b"c")])
     assert caught.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     long.cancel()
     assert answers(waiting)[0] == ["b", "b"]
@@ -145,20 +145,24 @@ def test_a_full_queue_refuses(make):
 
 def test_a_prompt_that_fails_fails_alone(make):
     loop = make(slots=4)
-    long = submit(loop, [Wish(b"a", max_new_tokens=ENDLESS)])
+    long = submit(loop, [GenerationRequest(b"a", max_new_tokens=ENDLESS)])
     pieces = iter(long)
     next(pieces)
     with pytest.raises(StatusError, match="told to fail"):
-        answers(submit(loop, [Wish(b"fail")]))
+        answers(submit(loop, [GenerationRequest(b"fail")]))
     assert not next(pieces).finish
-    assert answers(submit(loop, [Wish(b"good")]))[0] == ["good"]
+    assert answers(submit(loop, [GenerationRequest(b"good")]))[0] == ["good"]
     long.cancel()
 
 
 def test_a_stop_text_ends_an_answer_and_is_not_told(make):
     loop = make(steps=4)
-    (wish,) = [Wish(b"one. two. ", max_new_tokens=ENDLESS, stop=(". t", "w"))]
-    texts, tokens = answers(submit(loop, [wish]))
+    (request,) = [
+        GenerationRequest(
+            b"one. two. ", max_new_tokens=ENDLESS, stop=(". t", "w")
+        )
+    ]
+    texts, tokens = answers(submit(loop, [request]))
     assert texts == ["one"]
     assert len(tokens[0]) == len("one. t")
 
@@ -170,6 +174,11 @@ def test_times_and_tokens_are_measured(make):
         "generated_tokens_total",
     ]
     before = [value(name) for name in names]
-    answers(submit(make(steps=2), [Wish(b"abcdef"), Wish(b"g")]))
+    answers(
+        submit(
+            make(steps=2),
+            [GenerationRequest(b"abcdef"), GenerationRequest(b"g")],
+        )
+    )
     grown = [value(n) - b for n, b in zip(names, before, strict=True)]
     assert grown == [2, 5, 7]

@@ -1,12 +1,12 @@
 from tf_tokenrl.serving.generation.completions import Asked
-from tf_tokenrl.serving.generation.convention import Wish
+from tf_tokenrl.serving.generation.convention import GenerationRequest
+from tf_tokenrl.serving.generation.pending_request import Piece, Token
 from tf_tokenrl.serving.generation.shapes import ChatCompletion, Completion
-from tf_tokenrl.serving.generation.ticket import Piece, Token
 
 
 def asked(**changes):
-    wishes = [Wish(b"p"), Wish(b"p")]
-    plain = Asked("m", wishes, 2, False, False, False)
+    requests = [GenerationRequest(b"p"), GenerationRequest(b"p")]
+    plain = Asked("m", requests, 2, False, False, False)
     return plain._replace(**changes)
 
 

@@ -2,7 +2,7 @@ import grpc
 import pytest
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
-from tf_tokenrl.serving.models.allowed_paths import Places
+from tf_tokenrl.serving.models.allowed_paths import AllowedPaths
 from tf_tokenrl.serving.status import StatusError
 
 
@@ -10,9 +10,9 @@ def models(*paths):
     return [ModelConfig(name="m", base_path=path) for path in paths]
 
 
-def allows(places, path):
+def allows(paths, path):
     try:
-        places.check(models(path))
+        paths.check(models(path))
     except StatusError as error:
         assert error.code is grpc.StatusCode.PERMISSION_DENIED
         assert path in error.text
@@ -38,26 +38,26 @@ def allows(places, path):
     ],
 )
 def test_beside_the_first_models(path, allowed):
-    assert allows(Places("", models("/models/headline")), path) is allowed
+    assert allows(AllowedPaths("", models("/models/headline")), path) is allowed
 
 
 def test_a_model_in_the_root_opens_nothing_else():
-    places = Places("", models("/headline"))
-    assert allows(places, "/headline")
-    assert not allows(places, "/other")
+    paths = AllowedPaths("", models("/headline"))
+    assert allows(paths, "/headline")
+    assert not allows(paths, "/other")
 
 
 def test_a_store_has_places_too():
-    places = Places("", models("gs://bucket/models/headline"))
-    assert allows(places, "gs://bucket/models/other")
-    assert not allows(places, "gs://bucket/secret")
-    assert not allows(places, "/bucket/models/other")
+    paths = AllowedPaths("", models("gs://bucket/models/headline"))
+    assert allows(paths, "gs://bucket/models/other")
+    assert not allows(paths, "gs://bucket/secret")
+    assert not allows(paths, "/bucket/models/other")
 
 
 def test_places_that_are_named():
-    places = Places("/a,/b/c/", models("/models/headline"))
-    assert allows(places, "/a/x") and allows(places, "/b/c/x")
-    assert not allows(places, "/b/x")
-    assert not allows(places, "/models/headline")
-    assert allows(Places("*", []), "/etc")
-    assert allows(Places("/", []), "/etc")
+    paths = AllowedPaths("/a,/b/c/", models("/models/headline"))
+    assert allows(paths, "/a/x") and allows(paths, "/b/c/x")
+    assert not allows(paths, "/b/x")
+    assert not allows(paths, "/models/headline")
+    assert allows(AllowedPaths("*", []), "/etc")
+    assert allows(AllowedPaths("/", []), "/etc")

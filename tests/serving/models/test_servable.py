@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tests.support import served
 from tf_tokenrl.serving.models.servable import Servable
-from tf_tokenrl.serving.request_context import Call, Cancellation
+from tf_tokenrl.serving.request_context import Cancellation, RequestContext
 from tf_tokenrl.serving.status import StatusError
 
 
@@ -16,12 +16,12 @@ def half(tmp_path_factory):
     servable.close()
 
 
-def run(servable, name, call, **inputs):
+def run(servable, name, context, **inputs):
     signature = servable.signatures[name]
     feeds = {signature.inputs[k].name: v for k, v in inputs.items()}
     names = sorted(signature.outputs)
     arrays = servable.run(
-        feeds, [signature.outputs[alias].name for alias in names], call
+        feeds, [signature.outputs[alias].name for alias in names], context
     )
     return dict(zip(names, arrays, strict=True))
 
@@ -31,15 +31,23 @@ BAD = {"a": np.float32([1, 2]), "b": np.float32([1, 2, 3])}
 
 def test_a_run_that_can_be_ended_gives_the_same(half):
     x = np.float32([[1.0]])
-    for call in (Call(), Call(0, Cancellation()), Call(20_000, Cancellation())):
-        assert run(half, "serving_default", call, x=x)["y"] == 2.5
+    for context in (
+        RequestContext(),
+        RequestContext(0, Cancellation()),
+        RequestContext(20_000, Cancellation()),
+    ):
+        assert run(half, "serving_default", context, x=x)["y"] == 2.5
 
 
 def test_a_run_that_can_be_ended_fails_alike(half):
     texts = set()
-    for call in (Call(), Call(0, Cancellation()), Call(20_000, Cancellation())):
+    for context in (
+        RequestContext(),
+        RequestContext(0, Cancellation()),
+        RequestContext(20_000, Cancellation()),
+    ):
         with pytest.raises(StatusError) as caught:
-            run(half, "subtract", call, **BAD)
+            run(half, "subtract", context, **BAD)
         texts.add(str(caught.value))
     (text,) = texts
     assert text.startswith("INVALID_ARGUMENT") and "[2] vs. [3]" in text
@@ -49,7 +57,12 @@ def test_a_caller_that_has_gone_already_gets_nothing(half):
     gone = Cancellation()
     gone.cancel()
     with pytest.raises(StatusError) as caught:
-        run(half, "spin", Call(20_000, gone), count=np.int32([2**31 - 1]))
+        run(
+            half,
+            "spin",
+            RequestContext(20_000, gone),
+            count=np.int32([2**31 - 1]),
+        )
     assert str(caught.value) == "CANCELLED: Cancelled"
 
 
@@ -60,12 +73,16 @@ def test_ended_and_failed_runs_leave_nothing_to_later_ones(half):
         gone = Cancellation()
         gone.cancel()
         with pytest.raises(StatusError, match="Cancelled"):
-            run(half, "serving_default", Call(0, gone), x=x)
+            run(half, "serving_default", RequestContext(0, gone), x=x)
         with pytest.raises(StatusError, match="Incompatible shapes"):
-            run(half, "subtract", Call(0, Cancellation()), **BAD)
+            run(half, "subtract", RequestContext(0, Cancellation()), **BAD)
     assert len(half._interruption._free) == 64
     sums = run(
-        half, "subtract", Call(0, Cancellation()), a=BAD["a"], b=BAD["a"]
+        half,
+        "subtract",
+        RequestContext(0, Cancellation()),
+        a=BAD["a"],
+        b=BAD["a"],
     )
     assert sums["sum"].tolist() == [2, 4]
 

@@ -1,7 +1,7 @@
 import pytest
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
-from tf_tokenrl.serving.models.version_labels import Labels
+from tf_tokenrl.serving.models.version_labels import VersionLabels
 from tf_tokenrl.serving.status import StatusError
 
 
@@ -15,14 +15,14 @@ def available(*numbers):
 
 def test_before_the_first_configuration():
     with pytest.raises(StatusError) as caught:
-        Labels(lenient=False).number("m", "stable")
+        VersionLabels(lenient=False).number("m", "stable")
     assert str(caught.value) == (
         "UNAVAILABLE: Model labels does not init yet.stable"
     )
 
 
 def test_a_label_names_an_available_version_of_its_own_model():
-    labels = Labels(lenient=False).after(models(stable=1), available(1))
+    labels = VersionLabels(lenient=False).after(models(stable=1), available(1))
     assert labels.number("m", "stable") == 1
     for model, label in (("m", "canary"), ("n", "stable")):
         with pytest.raises(StatusError) as caught:
@@ -34,7 +34,7 @@ def test_a_label_names_an_available_version_of_its_own_model():
 
 @pytest.mark.parametrize("lenient", [False, True])
 def test_a_label_moves_to_available_versions_only(lenient):
-    first = Labels(lenient).after(models(stable=1), available(1))
+    first = VersionLabels(lenient).after(models(stable=1), available(1))
     with pytest.raises(StatusError) as caught:
         first.after(models(stable=2), available(1))
     assert str(caught.value) == (
@@ -47,13 +47,13 @@ def test_a_label_moves_to_available_versions_only(lenient):
 
 
 def test_a_new_label_may_run_ahead_when_told_so():
-    labels = Labels(lenient=True).after(models(canary=5), available())
+    labels = VersionLabels(lenient=True).after(models(canary=5), available())
     assert labels.number("m", "canary") == 5
     with pytest.raises(StatusError, match="not currently available"):
-        Labels(lenient=False).after(models(canary=5), available())
+        VersionLabels(lenient=False).after(models(canary=5), available())
 
 
 def test_labels_that_are_listed_no_longer_are_gone():
-    labels = Labels(lenient=True).after(models(a=1), available(1))
+    labels = VersionLabels(lenient=True).after(models(a=1), available(1))
     with pytest.raises(StatusError, match="Unrecognized"):
         labels.after(models(b=1), available(1)).number("m", "a")

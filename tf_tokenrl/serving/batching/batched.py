@@ -15,7 +15,7 @@ from tf_tokenrl.serving.batching.scheduler import Queue, Scheduler
 from tf_tokenrl.serving.batching.task import Feeds, Run, Task
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.models.servable import Servable
-from tf_tokenrl.serving.request_context import UNLIMITED, Call
+from tf_tokenrl.serving.request_context import UNLIMITED, RequestContext
 from tf_tokenrl.serving.status import StatusError, invalid
 
 _FILE = "batching_params.pbtxt"
@@ -53,7 +53,10 @@ class Batched:
             self._queues.append((inputs, outputs, queue))
 
     def run(
-        self, feeds: Feeds, fetches: Sequence[str], call: Call = UNLIMITED
+        self,
+        feeds: Feeds,
+        fetches: Sequence[str],
+        context: RequestContext = UNLIMITED,
     ) -> list[np.ndarray]:
         """See `Servable.run`.
 
@@ -61,11 +64,11 @@ class Batched:
             StatusError: also those of a queue that is full, or of inputs that
                 cannot be joined.
         """
-        queue = None if call.alone else self._queue(feeds, fetches)
+        queue = None if context.alone else self._queue(feeds, fetches)
         if queue is None:
-            return self._servable.run(feeds, fetches, call)
+            return self._servable.run(feeds, fetches, context)
         tensors.check(feeds)
-        task = Task(feeds, fetches, call)
+        task = Task(feeds, fetches, context)
         metrics.INPUT_BATCH_SIZE.observe(task.size)
         parts = self._scheduler.schedule(queue, task)
         try:
@@ -126,7 +129,7 @@ class Batched:
         metrics.PADDING_SIZE.labels(rows).observe(padding)
         fetches = sorted(set().union(*(task.fetches for task in run.tasks)))
         try:
-            arrays = self._servable.run(feeds, fetches, run.call)
+            arrays = self._servable.run(feeds, fetches, run.context)
         finally:
             metrics.WRAPPED_RUN_COUNT.inc()
         values = dict(zip(fetches, arrays, strict=True))

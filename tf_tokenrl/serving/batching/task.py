@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import grpc
 import numpy as np
 
-from tf_tokenrl.serving.request_context import Call, Cancellation
+from tf_tokenrl.serving.request_context import Cancellation, RequestContext
 from tf_tokenrl.serving.status import StatusError
 
 Feeds = dict[str, np.ndarray]
@@ -20,15 +20,17 @@ class Task:
     Args:
         feeds: arrays of equally many rows, by their names in the graph.
         fetches: the names wanted.
-        call: its time and its end.
+        context: its time and its end.
     """
 
-    def __init__(self, feeds: Feeds, fetches: Sequence[str], call: Call):
+    def __init__(
+        self, feeds: Feeds, fetches: Sequence[str], context: RequestContext
+    ):
         self.feeds = feeds
         self.fetches = frozenset(fetches)
         self.size = len(next(iter(feeds.values())))
         self.queued = time.perf_counter()
-        self._call = call
+        self._context = context
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._run: Run | None = None
@@ -38,7 +40,7 @@ class Task:
     @property
     def milliseconds_left(self) -> int | None:
         """The time until its deadline; None if it has none."""
-        limit = self._call.timeout_in_ms
+        limit = self._context.timeout_in_ms
         if not limit:
             return None
         return int(limit - (time.perf_counter() - self.queued) * 1000)
@@ -58,7 +60,7 @@ class Task:
             Task(
                 {n: a[stop - size : stop] for n, a in self.feeds.items()},
                 list(self.fetches),
-                self._call,
+                self._context,
             )
             for size, stop in zip(sizes, stops, strict=True)
         ]
@@ -88,7 +90,7 @@ class Task:
         Raises:
             StatusError: the run failed, took too long, or was cancelled.
         """
-        cancellation = self._call.cancellation
+        cancellation = self._context.cancellation
         if cancellation is None:
             self._wait()
         else:
@@ -148,12 +150,12 @@ class Run:
                 self.leave()
 
     @property
-    def call(self) -> Call:
+    def context(self) -> RequestContext:
         """Its limits: the latest deadline of a task."""
         times = [task.milliseconds_left for task in self.tasks]
         known = [time for time in times if time is not None]
         latest = max(max(known), 1) if len(known) == len(times) else 0
-        return Call(latest, self.cancellation)
+        return RequestContext(latest, self.cancellation)
 
     def leave(self) -> None:
         """One of the tasks waits no longer."""

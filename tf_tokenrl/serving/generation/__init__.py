@@ -1,4 +1,4 @@
-"""Beyond the stock server: answers that are told while they are written.
+"""Beyond the stock server: answers that are sent while they are written.
 
 Any servable with the two signatures of `convention` can be asked, over gRPC
 (`service`), by server-sent events and as OpenAI's completions are (`routes`).
@@ -21,23 +21,23 @@ from tf_tokenrl.serving.models.repository import Repository
 _SPARE_THREADS = 16  # they tell those that come too many
 
 
-class Offer(NamedTuple):
+class Extensions(NamedTuple):
     """What a server offers beyond the stock one."""
 
     handlers: tuple[grpc.GenericRpcHandler, ...] = ()
     routes: tuple[BaseRoute, ...] = ()
 
 
-def offer(flags: Flags, repository: Repository) -> Offer:
+def extensions(flags: Flags, repository: Repository) -> Extensions:
     """Nothing, unless `--enable_streaming` asks for it."""
     if not flags.enable_streaming:
-        return Offer()
+        return Extensions()
     settings = Settings(
         flags.streaming_slots, flags.streaming_steps, flags.streaming_queue
     )
     loops = Loops(settings)
     threads = settings.slots + settings.longest_queue + _SPARE_THREADS
-    return Offer(
+    return Extensions(
         (service(repository, loops, threads),),
         tuple(routes(repository, loops)),
     )

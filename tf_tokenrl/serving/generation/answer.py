@@ -1,4 +1,4 @@
-"""How much of an unfinished answer may be told."""
+"""How much of an unfinished answer may be emitted."""
 
 import codecs
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 _BROKEN = "\ufffd"
 
 
-class Told(NamedTuple):
+class Emitted(NamedTuple):
     """What one advance adds to an answer.
 
     Attributes:
@@ -26,7 +26,7 @@ class Answer:
 
     Characters are held back while they may still change: those whose bytes
     are not complete, and those that may be the beginning of a stop text. The
-    pieces told are together the answer up to the first stop text.
+    pieces emitted are together the answer up to the first stop text.
 
     Args:
         stop: texts that end the answer and are not part of it.
@@ -34,9 +34,11 @@ class Answer:
 
     def __init__(self, stop: Sequence[str] = ()):
         self._stop = tuple(filter(None, stop))
-        self._told = 0
+        self._emitted = 0
 
-    def add(self, texts: Sequence[bytes], ended: bool, stopped: bool) -> Told:
+    def add(
+        self, texts: Sequence[bytes], ended: bool, stopped: bool
+    ) -> Emitted:
         """Go on by the tokens of one advance.
 
         Args:
@@ -49,16 +51,16 @@ class Answer:
             text = settled(data, final=ended and index == len(texts) - 1)
             end = self._first_stop(text)
             if end is not None:
-                return Told(self._news(text[:end]), index + 1, "stop")
+                return Emitted(self._new(text[:end]), index + 1, "stop")
         if ended:
             finish = "stop" if stopped else "length"
-            return Told(self._news(text), len(texts), finish)
+            return Emitted(self._new(text), len(texts), finish)
         free = len(text) - self._held_back(text)
-        return Told(self._news(text[:free]), len(texts), "")
+        return Emitted(self._new(text[:free]), len(texts), "")
 
-    def _news(self, text: str) -> str:
-        told, self._told = self._told, max(self._told, len(text))
-        return text[told:]
+    def _new(self, text: str) -> str:
+        before, self._emitted = self._emitted, max(self._emitted, len(text))
+        return text[before:]
 
     def _first_stop(self, text: str) -> int | None:
         places = [text.find(stop) for stop in self._stop]

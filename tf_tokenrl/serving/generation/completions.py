@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tf_tokenrl.serving.generation.convention import Wish
+from tf_tokenrl.serving.generation.convention import GenerationRequest
 
 MOST_ANSWERS = 128  # of one request
 _DEFAULT_TOKENS = 16  # of a completion; a chat's answer has no default limit
@@ -67,7 +67,7 @@ class Asked(NamedTuple):
 
     Attributes:
         model: its name.
-        wishes: one per answer, those of one prompt side by side.
+        requests: one per answer, those of one prompt side by side.
         choices: answers per prompt.
         stream: send chunks as they come.
         usage: end a stream with a chunk of counts.
@@ -75,7 +75,7 @@ class Asked(NamedTuple):
     """
 
     model: str
-    wishes: list[Wish]
+    requests: list[GenerationRequest]
     choices: int
     stream: bool
     usage: bool
@@ -172,8 +172,8 @@ def _asked(
     top_p = _number(fields, "top_p", 1.0, 0.0, 1.0)
     stop = _stop(fields)
     stream = _flag(fields, "stream")
-    wishes = [
-        Wish(
+    requests = [
+        GenerationRequest(
             prompt.encode("utf-8", "replace"),
             seed + choice,
             temperature,
@@ -187,7 +187,7 @@ def _asked(
     ]
     usage = _usage(fields, stream)
     model = _text(fields, "model")
-    return Asked(model, wishes, choices, stream, usage, log_probs)
+    return Asked(model, requests, choices, stream, usage, log_probs)
 
 
 def _known(fields: dict[str, Any], known: set[str]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ import grpc
 import numpy as np
 
 from tf_tokenrl.serving.models.servable import Servable
-from tf_tokenrl.serving.request_context import Call
+from tf_tokenrl.serving.request_context import RequestContext
 from tf_tokenrl.serving.status import StatusError
 
 BEGIN, ADVANCE = "stream_begin", "stream_advance"
@@ -38,7 +38,7 @@ _STEPS = "steps"
 State = dict[str, np.ndarray]
 
 
-class Wish(NamedTuple):
+class GenerationRequest(NamedTuple):
     """One answer that is wanted; see the inputs of `serving_default`.
 
     Attributes:
@@ -54,7 +54,7 @@ class Wish(NamedTuple):
     stop: tuple[str, ...] = ()
 
 
-class News(NamedTuple):
+class DecodedChunk(NamedTuple):
     """What was written, `[B, K]` and `[B]`; see the module."""
 
     texts: np.ndarray
@@ -70,7 +70,7 @@ class Begun(NamedTuple):
     """Answers that have begun, and what is known of their prompts, `[B]`."""
 
     state: State
-    news: News
+    chunk: DecodedChunk
     prompt_tokens: np.ndarray
     truncated: np.ndarray
 
@@ -94,26 +94,28 @@ class Generator:
         inputs = servable.signatures[ADVANCE].inputs
         self._state = sorted(set(inputs) - {_STEPS})
 
-    def begin(self, wishes: Sequence[Wish]) -> Begun:
+    def begin(self, requests: Sequence[GenerationRequest]) -> Begun:
         """Read the prompts.
 
         Raises:
             StatusError: the runtime's own.
         """
-        prompts = np.array([wish.prompt for wish in wishes], object)
+        prompts = np.array([request.prompt for request in requests], object)
         inputs = {
             "prompt": prompts,
-            "seed": np.array([wish.seed for wish in wishes], np.int64),
-            "temperature": _floats(wish.temperature for wish in wishes),
-            "max_new_tokens": _ints(wish.max_new_tokens for wish in wishes),
-            "top_k": _ints(wish.top_k for wish in wishes),
-            "top_p": _floats(wish.top_p for wish in wishes),
+            "seed": np.array([request.seed for request in requests], np.int64),
+            "temperature": _floats(request.temperature for request in requests),
+            "max_new_tokens": _ints(
+                request.max_new_tokens for request in requests
+            ),
+            "top_k": _ints(request.top_k for request in requests),
+            "top_p": _floats(request.top_p for request in requests),
         }
         found = self._run(BEGIN, inputs, "prompt_tokens", "truncated")
-        state, news = self._split(found)
-        return Begun(state, news, found["prompt_tokens"], found["truncated"])
+        state, chunk = self._split(found)
+        return Begun(state, chunk, found["prompt_tokens"], found["truncated"])
 
-    def advance(self, state: State, steps: int) -> tuple[State, News]:
+    def advance(self, state: State, steps: int) -> tuple[State, DecodedChunk]:
         """Write at most `steps` more tokens of each row.
 
         Raises:
@@ -127,17 +129,21 @@ class Generator:
         self, name: str, inputs: Mapping[str, np.ndarray], *more: str
     ) -> dict[str, np.ndarray]:
         signature = self._servable.signatures[name]
-        asked = (*self._state, *News._fields, *more)
+        asked = (*self._state, *DecodedChunk._fields, *more)
         arrays = self._servable.run(
             {signature.inputs[n].name: a for n, a in inputs.items()},
             [signature.outputs[n].name for n in asked],
-            Call(alone=True),  # its rows are a batch already
+            RequestContext(alone=True),  # its rows are a batch already
         )
         return dict(zip(asked, arrays, strict=True))
 
-    def _split(self, found: dict[str, np.ndarray]) -> tuple[State, News]:
+    def _split(
+        self, found: dict[str, np.ndarray]
+    ) -> tuple[State, DecodedChunk]:
         state = {name: found[name] for name in self._state}
-        return state, News(*(found[name] for name in News._fields))
+        return state, DecodedChunk(
+            *(found[name] for name in DecodedChunk._fields)
+        )
 
 
 def row_count(state: State) -> int:

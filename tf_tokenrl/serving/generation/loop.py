@@ -15,13 +15,13 @@ import grpc
 
 from tf_tokenrl.serving.generation import measures
 from tf_tokenrl.serving.generation.convention import (
+    DecodedChunk,
     Generator,
-    News,
     State,
     join,
     take,
 )
-from tf_tokenrl.serving.generation.ticket import Row, Ticket
+from tf_tokenrl.serving.generation.pending_request import PendingRequest, Row
 from tf_tokenrl.serving.status import StatusError
 
 
@@ -49,7 +49,7 @@ class Loop:
         self._generator = generator
         self._settings = settings
         self._lock = threading.Lock()
-        self._waiting: collections.deque[Ticket] = collections.deque()
+        self._waiting: collections.deque[PendingRequest] = collections.deque()
         self._queued = 0
         self._running = False
         self._rows: list[Row] = []  # of the thread alone, as the state is
@@ -60,13 +60,13 @@ class Loop:
         """True while there is nothing to write."""
         return not self._running
 
-    def submit(self, ticket: Ticket) -> None:
+    def submit(self, pending: PendingRequest) -> None:
         """Queue the answers of one request.
 
         Raises:
             StatusError: RESOURCE_EXHAUSTED, too many wait already.
         """
-        count = len(ticket.waiting)
+        count = len(pending.waiting)
         with self._lock:
             if self._queued + count > self._settings.longest_queue:
                 raise StatusError(
@@ -75,7 +75,7 @@ class Loop:
                     f"at most {self._settings.longest_queue} may: try again "
                     "later.",
                 )
-            self._waiting.append(ticket)
+            self._waiting.append(pending)
             self._count_queued(count)
             if not self._running:
                 self._running = True
@@ -85,7 +85,7 @@ class Loop:
 
     def _run(self) -> None:
         while True:
-            self._leave(row.ticket.cancelled for row in self._rows)
+            self._leave(row.pending.cancelled for row in self._rows)
             joining = self._next_rows()
             if joining is None:
                 return
@@ -100,8 +100,8 @@ class Loop:
             act(rows)
         except Exception as error:
             for row in rows:
-                row.ticket.cancelled = True
-                row.ticket.tell(StatusError.of(error))
+                row.pending.cancelled = True
+                row.pending.emit(StatusError.of(error))
 
     def _next_rows(self) -> list[Row] | None:
         """Rows that may join, in turn of their requests; None: all done."""
@@ -109,25 +109,25 @@ class Loop:
         rows: list[Row] = []
         with self._lock:
             while self._waiting and len(rows) < free:
-                ticket = self._waiting.popleft()
-                if ticket.cancelled or not ticket.waiting:
-                    self._count_queued(-len(ticket.waiting))
+                pending = self._waiting.popleft()
+                if pending.cancelled or not pending.waiting:
+                    self._count_queued(-len(pending.waiting))
                     continue
-                rows.append(ticket.waiting.popleft())
+                rows.append(pending.waiting.popleft())
                 self._count_queued(-1)
-                if ticket.waiting:
-                    self._waiting.append(ticket)
+                if pending.waiting:
+                    self._waiting.append(pending)
             self._running = bool(rows or self._rows)
         return rows if self._running else None
 
     def _begin(self, rows: list[Row]) -> None:
         """Read prompts and write their first tokens; those who go on join."""
-        begun = self._generator.begin([row.wish for row in rows])
+        begun = self._generator.begin([row.request for row in rows])
         for place, row in enumerate(rows):
             row.prompt_tokens = int(begun.prompt_tokens[place])
             row.truncated = bool(begun.truncated[place])
             measures.FIRST_TOKEN.observe(time.monotonic() - row.asked)
-        done = self._tell(rows, begun.news)
+        done = self._emit(rows, begun.chunk)
         stay = [place for place, ended in enumerate(done) if not ended]
         if not stay:
             return
@@ -137,23 +137,23 @@ class Loop:
         measures.SLOTS.inc(len(stay))
 
     def _advance(self, rows: list[Row]) -> None:
-        self._state, news = self._generator.advance(
+        self._state, chunk = self._generator.advance(
             self._state, self._settings.steps
         )
-        self._leave(self._tell(rows, news))
+        self._leave(self._emit(rows, chunk))
 
-    def _tell(self, rows: list[Row], news: News) -> list[bool]:
+    def _emit(self, rows: list[Row], chunk: DecodedChunk) -> list[bool]:
         """Hand on what was written; which of the answers are complete."""
         now, done = time.monotonic(), []
         for place, row in enumerate(rows):
-            piece = row.take(news, place)
+            piece = row.take(chunk, place)
             for _ in piece.tokens[1 if row.heard == row.asked else 0 :]:
                 measures.BETWEEN_TOKENS.observe(
                     (now - row.heard) / len(piece.tokens)
                 )
             row.heard = now
             measures.TOKENS.inc(len(piece.tokens))
-            row.ticket.tell(piece)
+            row.pending.emit(piece)
             done.append(bool(piece.finish))
         return done
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tf_tokenrl.serving.generation.convention import Generator
 from tf_tokenrl.serving.generation.loop import Loop, Settings
-from tf_tokenrl.serving.generation.ticket import Ticket
+from tf_tokenrl.serving.generation.pending_request import PendingRequest
 from tf_tokenrl.serving.models.versions import Version
 
 
@@ -28,23 +28,25 @@ class Loops:
         self._loops: dict[Version, Loop] = {}
 
     @contextlib.contextmanager
-    def writing(self, version: Version, ticket: Ticket) -> Iterator[None]:
-        """Write a ticket's answers; it is cancelled when the block ends.
+    def writing(
+        self, version: Version, pending: PendingRequest
+    ) -> Iterator[None]:
+        """Write a request's answers; it is cancelled when the block ends.
 
         Args:
             version: an acquired one.
-            ticket: a new one.
+            pending: a new one.
 
         Raises:
             StatusError: the version cannot stream, or too many answers are
                 waiting.
         """
         with self._of(version) as loop:
-            loop.submit(ticket)
+            loop.submit(pending)
             try:
                 yield
             finally:
-                ticket.cancel()
+                pending.cancel()
 
     @contextlib.contextmanager
     def _of(self, version: Version) -> Iterator[Loop]:

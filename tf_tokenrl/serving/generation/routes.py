@@ -19,8 +19,12 @@ from tf_tokenrl.client.protos import StreamRequest
 from tf_tokenrl.serving.generation import chat, completions, shapes
 from tf_tokenrl.serving.generation.completions import Asked, RequestError
 from tf_tokenrl.serving.generation.loops import Loops
-from tf_tokenrl.serving.generation.service import respond, spec_of, wish_of
-from tf_tokenrl.serving.generation.ticket import AsyncTicket
+from tf_tokenrl.serving.generation.pending_request import AsyncPendingRequest
+from tf_tokenrl.serving.generation.service import (
+    generation_request,
+    respond,
+    spec_of,
+)
 from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.models.versions import Version
 from tf_tokenrl.serving.status import StatusError
@@ -75,15 +79,15 @@ async def _stream(
         message = _message(await request.body())
         with contextlib.ExitStack() as stack:
             version = stack.enter_context(repository.acquire(spec_of(message)))
-            ticket = AsyncTicket([wish_of(message)])
-            stack.enter_context(loops.writing(version, ticket))
+            pending = AsyncPendingRequest([generation_request(message)])
+            stack.enter_context(loops.writing(version, pending))
             number, kept = version.number, stack.pop_all()
     except StatusError as error:
         return JSONResponse({"error": error.truncated}, _http_code(error))
 
     async def events() -> AsyncIterator[dict]:
         try:
-            async for piece in ticket:
+            async for piece in pending:
                 yield json_format.MessageToDict(
                     respond(piece, number),
                     preserving_proto_field_name=True,
@@ -92,7 +96,7 @@ async def _stream(
         except StatusError as error:
             yield {"error": error.truncated}
 
-    return _Events(events(), ticket, kept)
+    return _Events(events(), pending, kept)
 
 
 def _message(body: bytes) -> Message:
@@ -127,12 +131,14 @@ async def _complete(
             spec = ModelSpec(name=fields["model"])
             version = stack.enter_context(repository.acquire(spec))
             asked, shape = read(fields, version)
-            ticket = AsyncTicket(asked.wishes)
-            stack.enter_context(loops.writing(version, ticket))
+            pending = AsyncPendingRequest(asked.requests)
+            stack.enter_context(loops.writing(version, pending))
             if asked.stream:
-                return _Events(_chunks(ticket, shape), ticket, stack.pop_all())
-            async with _watching(request.receive, ticket):
-                pieces = [piece async for piece in ticket]
+                return _Events(
+                    _chunks(pending, shape), pending, stack.pop_all()
+                )
+            async with _watching(request.receive, pending):
+                pieces = [piece async for piece in pending]
             return JSONResponse(shape.whole(pieces))
     except RequestError as error:
         return JSONResponse(error.body, error.status)
@@ -141,10 +147,10 @@ async def _complete(
 
 
 async def _chunks(
-    ticket: AsyncTicket, shape: shapes.Completion
+    pending: AsyncPendingRequest, shape: shapes.Completion
 ) -> AsyncIterator[dict | str]:
     try:
-        async for piece in ticket:
+        async for piece in pending:
             for chunk in shape.chunks(piece):
                 yield chunk
         for chunk in shape.end():
@@ -159,17 +165,17 @@ class _Events:
 
     Args:
         events: JSON objects, or texts sent as they are.
-        ticket: what they come from.
+        pending: what they come from.
         held: closed with the connection.
     """
 
     def __init__(
         self,
         events: AsyncIterator[dict | str],
-        ticket: AsyncTicket,
+        pending: AsyncPendingRequest,
         held: contextlib.ExitStack,
     ):
-        self._events, self._ticket, self._held = events, ticket, held
+        self._events, self._pending, self._held = events, pending, held
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send
@@ -179,7 +185,7 @@ class _Events:
             "cache-control": "no-cache",
         }
         with self._held, contextlib.suppress(OSError):
-            async with _watching(receive, self._ticket):
+            async with _watching(receive, self._pending):
                 await send(
                     {
                         "type": "http.response.start",
@@ -206,14 +212,14 @@ def _body(event: dict | str) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def _watching(
-    receive: Receive, ticket: AsyncTicket
+    receive: Receive, pending: AsyncPendingRequest
 ) -> AsyncIterator[None]:
-    """Cancel the ticket when the client goes away within the block."""
+    """Cancel the request when the client goes away within the block."""
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        ticket.cancel()
+        pending.cancel()
 
     watcher = asyncio.create_task(watch())
     try:

@@ -8,9 +8,9 @@ from google.protobuf.message import DecodeError, Message
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
 from tf_tokenrl.client.protos import StreamRequest, StreamResponse
-from tf_tokenrl.serving.generation.convention import Wish
+from tf_tokenrl.serving.generation.convention import GenerationRequest
 from tf_tokenrl.serving.generation.loops import Loops
-from tf_tokenrl.serving.generation.ticket import Piece, Ticket
+from tf_tokenrl.serving.generation.pending_request import PendingRequest, Piece
 from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.status import StatusError, invalid
 
@@ -60,14 +60,14 @@ def stream(
             cannot stream, RESOURCE_EXHAUSTED where too many wait.
     """
     spec = spec_of(request)
-    ticket = Ticket([wish_of(request)])
+    pending = PendingRequest([generation_request(request)])
     with (
         repository.acquire(spec) as version,
-        loops.writing(version, ticket),
+        loops.writing(version, pending),
     ):
-        if not context.add_callback(ticket.cancel):
-            ticket.cancel()
-        for piece in ticket:
+        if not context.add_callback(pending.cancel):
+            pending.cancel()
+        for piece in pending:
             yield respond(piece, version.number)
 
 
@@ -92,9 +92,9 @@ def spec_of(request: Message) -> ModelSpec:
     return ModelSpec.FromString(request.model_spec.SerializeToString())
 
 
-def wish_of(request: Message) -> Wish:
+def generation_request(request: Message) -> GenerationRequest:
     """The answer that a request wants."""
-    return Wish(
+    return GenerationRequest(
         request.prompt,
         request.seed,
         request.temperature,

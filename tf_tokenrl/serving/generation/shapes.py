@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tf_tokenrl.serving.generation.completions import Asked
-from tf_tokenrl.serving.generation.ticket import Piece, Token
+from tf_tokenrl.serving.generation.pending_request import Piece, Token
 
 Json = dict[str, Any]
 
@@ -23,8 +23,8 @@ class Completion:
 
     def __init__(self, asked: Asked, version: int):
         self._asked = asked
-        self._kept: list[list[Piece]] = [[] for _ in asked.wishes]
-        self._offsets = [0] * len(asked.wishes)
+        self._kept: list[list[Piece]] = [[] for _ in asked.requests]
+        self._offsets = [0] * len(asked.requests)
         self._rest: Json = {"usage": None} if asked.usage else {}
         self._head = {
             "id": f"{self.prefix}-{uuid.uuid4().hex}",

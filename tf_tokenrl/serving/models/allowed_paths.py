@@ -1,4 +1,4 @@
-"""From where a request may have models loaded."""
+"""Allowed paths: where HandleReloadConfigRequest may load models from."""
 
 import posixpath
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from tf_tokenrl.serving.status import StatusError
 ANYWHERE = "*"
 
 
-class Places:
+class AllowedPaths:
     """Directories below which HandleReloadConfigRequest may name models.
 
     A SavedModel is a program: who could name any path could run any that lies

@@ -1,10 +1,10 @@
-"""Threads that load or close versions, or none."""
+"""Executor: runs the loading and closing of versions, in threads or at once."""
 
 from collections.abc import Callable
 from concurrent import futures
 
 
-class Threads:
+class Executor:
     """Runs jobs in threads of its own, or at once where it has none.
 
     Args:

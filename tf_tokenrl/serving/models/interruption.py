@@ -30,7 +30,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tokenrl.serving.models.session import Feeds, Session
-from tf_tokenrl.serving.request_context import Call
+from tf_tokenrl.serving.request_context import RequestContext
 from tf_tokenrl.serving.status import StatusError
 
 _QUEUES = 64
@@ -92,19 +92,19 @@ class Interruption:
         self._destroy = raw.DestroyResourceOp(resource=queue).name
 
     def run(
-        self, feeds: Feeds, fetches: Sequence[str], call: Call
+        self, feeds: Feeds, fetches: Sequence[str], context: RequestContext
     ) -> list[np.ndarray]:
         """Run the session, with the gate if the caller may end the run.
 
         Raises:
             StatusError: the runtime's own, or CANCELLED.
         """
-        cancellation, names = call.cancellation, sorted(set(fetches))
+        cancellation, names = context.cancellation, sorted(set(fetches))
         if cancellation is None or not self._done.keys() >= set(names):
-            return self._run(feeds, fetches, [], call.timeout_in_ms)
+            return self._run(feeds, fetches, [], context.timeout_in_ms)
         queue = self._take()
         if queue is None:
-            return self._run(feeds, fetches, [], call.timeout_in_ms)
+            return self._run(feeds, fetches, [], context.timeout_in_ms)
         begun = time.monotonic()
         gate = {
             self._queue: queue.handle,
@@ -115,7 +115,7 @@ class Interruption:
         try:
             with cancellation.listening(lambda: self._do(self._close, queue)):
                 arrays = self._run(
-                    {**feeds, **gate}, fetches, targets, call.timeout_in_ms
+                    {**feeds, **gate}, fetches, targets, context.timeout_in_ms
                 )
             used = cancellation.cancelled
             return arrays
@@ -128,7 +128,7 @@ class Interruption:
                 raise
         finally:
             self._give_back(queue, used)
-        return self._run(feeds, fetches, [], _remaining(call, begun))
+        return self._run(feeds, fetches, [], _remaining(context, begun))
 
     def _take(self) -> "_Queue | None":
         with self._lock:
@@ -155,8 +155,8 @@ class _Queue(NamedTuple):
     handle: np.ndarray
 
 
-def _remaining(call: Call, begun: float) -> int:
-    if not call.timeout_in_ms:
+def _remaining(context: RequestContext, begun: float) -> int:
+    if not context.timeout_in_ms:
         return 0
     passed = int(1000 * (time.monotonic() - begun))
-    return max(call.timeout_in_ms - passed, 1)
+    return max(context.timeout_in_ms - passed, 1)

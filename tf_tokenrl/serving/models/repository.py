@@ -16,19 +16,23 @@ from tensorflow_serving.config.model_server_config_pb2 import (
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import config as configs
 from tf_tokenrl.serving.flags import Flags
-from tf_tokenrl.serving.models.allowed_paths import Places
-from tf_tokenrl.serving.models.executor import Threads
+from tf_tokenrl.serving.models.allowed_paths import AllowedPaths
+from tf_tokenrl.serving.models.executor import Executor
 from tf_tokenrl.serving.models.servable import Servable
-from tf_tokenrl.serving.models.version_labels import Labels
+from tf_tokenrl.serving.models.version_labels import VersionLabels
 from tf_tokenrl.serving.models.versions import Model, State, Version, not_found
-from tf_tokenrl.serving.request_context import UNLIMITED, Call, Cancellation
+from tf_tokenrl.serving.request_context import (
+    UNLIMITED,
+    Cancellation,
+    RequestContext,
+)
 from tf_tokenrl.serving.status import StartError, StatusError, invalid
 
 logger = logging.getLogger(__name__)
 
 
 class Repository:
-    """The models by name, their labels, and the thread that looks for news.
+    """The models by name, their labels, and the thread that looks at them.
 
     Args:
         config: what to serve.
@@ -44,17 +48,19 @@ class Repository:
     ):
         self.flags = flags
         self._load = load
-        self._loads = Threads(flags.num_load_threads, "load")
-        self._unloads = Threads(flags.num_unload_threads, "unload")
-        self._labels = Labels(flags.allow_version_labels_for_unavailable_models)
+        self._loads = Executor(flags.num_load_threads, "load")
+        self._unloads = Executor(flags.num_unload_threads, "unload")
+        self._labels = VersionLabels(
+            flags.allow_version_labels_for_unavailable_models
+        )
         self._config = config
-        self._places = Places(
+        self._allowed_paths = AllowedPaths(
             flags.reload_base_paths, config.model_config_list.config
         )
         self._changed = threading.Condition()
         self._reloading = threading.Lock()
         self._models = self._with(self._config.model_config_list.config, {})
-        self._news = threading.Event()
+        self._wake = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(
             target=self._watch, name="versions", daemon=True
@@ -88,7 +94,7 @@ class Repository:
     def stop(self) -> None:
         """Stop looking, and close every version."""
         self._stopped = True
-        self._news.set()
+        self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
         self._loads.close()
@@ -118,7 +124,7 @@ class Repository:
     def reload(
         self,
         config: ModelServerConfig,
-        call: Call = UNLIMITED,
+        context: RequestContext = UNLIMITED,
         anywhere: bool = False,
     ) -> None:
         """Serve other models, and return when the new ones can answer.
@@ -128,7 +134,7 @@ class Repository:
 
         Args:
             config: what to serve.
-            call: who asks for it.
+            context: who asks for it.
             anywhere: who asks may name any path.
 
         Raises:
@@ -139,11 +145,11 @@ class Repository:
         with self._reloading:
             new = self._replace(config, anywhere)
         self._look_all()
-        self._news.set()
-        self._wait(new, call.cancellation)
+        self._wake.set()
+        self._wait(new, context.cancellation)
         if any(model.failed for model in new):
             raise _unavailable(new, "model(s)")
-        if call.cancellation is not None and call.cancellation.cancelled:
+        if context.cancellation is not None and context.cancellation.cancelled:
             raise StatusError(grpc.StatusCode.CANCELLED, "Cancelled")
 
     def poll(self) -> None:
@@ -178,7 +184,7 @@ class Repository:
         configs.check_platforms(models)
         configs.check_logging(models)
         if not anywhere:
-            self._places.check(models)
+            self._allowed_paths.check(models)
         self._models = self._with(models, self._models)
         self._labels = labels
         self._config = config
@@ -233,8 +239,8 @@ class Repository:
         seconds = self.flags.file_system_poll_wait_seconds
         self._advance_all()
         while True:
-            self._news.wait(self._pause(seconds))
-            self._news.clear()
+            self._wake.wait(self._pause(seconds))
+            self._wake.clear()
             if self._stopped:
                 return
             if seconds > 0:

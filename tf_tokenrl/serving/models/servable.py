@@ -14,7 +14,7 @@ import tensorflow_text  # noqa: F401  (registers the ops tokenizers need)
 from tf_tokenrl.serving import metrics
 from tf_tokenrl.serving.models.interruption import Interruption
 from tf_tokenrl.serving.models.session import Session
-from tf_tokenrl.serving.request_context import UNLIMITED, Call
+from tf_tokenrl.serving.request_context import UNLIMITED, RequestContext
 from tf_tokenrl.serving.status import StatusError
 
 logger = logging.getLogger(__name__)
@@ -59,18 +59,18 @@ class Servable:
         self,
         feeds: dict[str, np.ndarray],
         fetches: Sequence[str],
-        call: Call = UNLIMITED,
+        context: RequestContext = UNLIMITED,
     ) -> list[np.ndarray]:
         """The values of the tensors named in `fetches`, given `feeds`.
 
         Args:
-            call: how long it may take, and who may end it.
+            context: how long it may take, and who may end it.
 
         Raises:
             StatusError: the runtime's own code and text.
         """
         with metrics.graph_run():
-            return self._interruption.run(feeds, fetches, call)
+            return self._interruption.run(feeds, fetches, context)
 
     @property
     def alone(self) -> "Servable":

@@ -8,7 +8,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 from tf_tokenrl.serving.status import StatusError, invalid
 
 
-class Labels:
+class VersionLabels:
     """The labels of all models, at one moment.
 
     Args:
@@ -43,7 +43,7 @@ class Labels:
         self,
         models: Iterable[ModelConfig],
         available: Callable[[str, int], bool],
-    ) -> "Labels":
+    ) -> "VersionLabels":
         """The labels of the next configuration.
 
         Args:
@@ -65,4 +65,4 @@ class Labels:
                         "available for inference",
                     )
                 numbers[model.name, label] = number
-        return Labels(self._lenient, numbers)
+        return VersionLabels(self._lenient, numbers)

@@ -13,7 +13,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.models.directories import find_versions
-from tf_tokenrl.serving.models.executor import Threads
+from tf_tokenrl.serving.models.executor import Executor
 from tf_tokenrl.serving.models.servable import Servable
 from tf_tokenrl.serving.status import StatusError
 
@@ -71,8 +71,8 @@ class Model:
         config: ModelConfig,
         load: Callable[[str], Servable],
         flags: Flags,
-        loads: Threads,
-        unloads: Threads,
+        loads: Executor,
+        unloads: Executor,
         notify: Callable[[], None],
     ):
         self.name = config.name

@@ -12,7 +12,7 @@ from tensorflow_serving.apis.classification_pb2 import (
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.models.servable import Servable
-from tf_tokenrl.serving.request_context import UNLIMITED, Call
+from tf_tokenrl.serving.request_context import UNLIMITED, RequestContext
 from tf_tokenrl.serving.rpc import tf_examples, wire
 from tf_tokenrl.serving.rpc.dispatch import CLASSIFY, answer, effective_name
 from tf_tokenrl.serving.status import StatusError, invalid
@@ -21,21 +21,21 @@ from tf_tokenrl.serving.status import StatusError, invalid
 def classify(
     repository: Repository,
     request: ClassificationRequest,
-    call: Call = UNLIMITED,
+    context: RequestContext = UNLIMITED,
 ) -> ClassificationResponse:
     """Classify examples.
 
     Raises:
         StatusError: what the real server would answer.
     """
-    return answer(repository, request, call, run)
+    return answer(repository, request, context, run)
 
 
 def run(
     servable: Servable,
     request: ClassificationRequest,
     flags: Flags,
-    call: Call = UNLIMITED,
+    context: RequestContext = UNLIMITED,
 ) -> ClassificationResponse:
     """Classify with this servable.
 
@@ -49,7 +49,7 @@ def run(
     feed, fetches = plan(signature, flags)
     model = request.model_spec.name
     count, arrays = tf_examples.run(
-        servable, request.input, feed, fetches, call, model, "Classify"
+        servable, request.input, feed, fetches, context, model, "Classify"
     )
     return ClassificationResponse(result=result(signature, count, arrays))
 

@@ -9,7 +9,7 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.models.servable import Servable
-from tf_tokenrl.serving.request_context import Call
+from tf_tokenrl.serving.request_context import RequestContext
 from tf_tokenrl.serving.status import invalid
 
 Request = TypeVar("Request", bound=Message)
@@ -35,8 +35,8 @@ def require_spec(request: Message) -> None:
 def answer(
     repository: Repository,
     request: Request,
-    call: Call,
-    run: Callable[[Servable, Request, Flags, Call], Response],
+    context: RequestContext,
+    run: Callable[[Servable, Request, Flags, RequestContext], Response],
 ) -> Response:
     """Run a request on the version that it names, and say which that was.
 
@@ -46,7 +46,7 @@ def answer(
     require_spec(request)
     asked = request.model_spec
     with repository.acquire(asked) as version:
-        response = run(version.loaded, request, repository.flags, call)
+        response = run(version.loaded, request, repository.flags, context)
         set_spec(response.model_spec, asked, version.number)
     return response
 

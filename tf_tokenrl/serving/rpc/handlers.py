@@ -18,7 +18,7 @@ from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
 from tf_tokenrl.serving import metrics
 from tf_tokenrl.serving.models.repository import Repository
-from tf_tokenrl.serving.request_context import Call, Cancellation
+from tf_tokenrl.serving.request_context import Cancellation, RequestContext
 from tf_tokenrl.serving.rpc.classify import classify
 from tf_tokenrl.serving.rpc.model_metadata import get_model_metadata
 from tf_tokenrl.serving.rpc.model_status import get_model_status
@@ -79,11 +79,11 @@ def _counted(api: str, answer: Callable) -> Callable:
     if api not in _COUNTED:
         return answer
 
-    def counted(repository: Repository, request, call: Call):
+    def counted(repository: Repository, request, context: RequestContext):
         name = request.model_spec.name
         known = name if repository.versions(name) else ""
         with metrics.request(known, api, "GRPC"):
-            return answer(repository, request, call)
+            return answer(repository, request, context)
 
     return counted
 
@@ -98,7 +98,7 @@ def _handler(
         try:
             with _one_of(free):
                 message = _parsed(request, data)
-                return answer(repository, message, _call(context))
+                return answer(repository, message, _request_context(context))
         except StatusError as error:
             context.abort(error.code, error.truncated)
 
@@ -131,11 +131,11 @@ def _parsed(request: type[Message], data: bytes) -> Message:
         ) from error
 
 
-def _call(context: grpc.ServicerContext) -> Call:
+def _request_context(context: grpc.ServicerContext) -> RequestContext:
     cancellation = Cancellation()
     if not context.add_callback(cancellation.cancel):
         cancellation.cancel()
     remaining = context.time_remaining()
     if remaining is None or remaining * 1000 > _LONGEST_TIMEOUT:
-        return Call(cancellation=cancellation)
-    return Call(max(int(remaining * 1000), 1), cancellation)
+        return RequestContext(cancellation=cancellation)
+    return RequestContext(max(int(remaining * 1000), 1), cancellation)

@@ -7,7 +7,7 @@ from tensorflow_serving.apis.get_model_metadata_pb2 import (
 )
 
 from tf_tokenrl.serving.models.repository import Repository
-from tf_tokenrl.serving.request_context import UNLIMITED, Call
+from tf_tokenrl.serving.request_context import UNLIMITED, RequestContext
 from tf_tokenrl.serving.rpc.dispatch import require_spec
 from tf_tokenrl.serving.status import invalid
 
@@ -15,7 +15,7 @@ from tf_tokenrl.serving.status import invalid
 def get_model_metadata(
     repository: Repository,
     request: GetModelMetadataRequest,
-    call: Call = UNLIMITED,
+    context: RequestContext = UNLIMITED,
 ) -> GetModelMetadataResponse:
     """The signatures of the version that the request names.
 

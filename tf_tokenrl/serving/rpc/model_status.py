@@ -7,7 +7,7 @@ from tensorflow_serving.apis.get_model_status_pb2 import (
 )
 
 from tf_tokenrl.serving.models.repository import Repository
-from tf_tokenrl.serving.request_context import UNLIMITED, Call
+from tf_tokenrl.serving.request_context import UNLIMITED, RequestContext
 from tf_tokenrl.serving.rpc.dispatch import require_spec
 from tf_tokenrl.serving.status import StatusError
 
@@ -15,7 +15,7 @@ from tf_tokenrl.serving.status import StatusError
 def get_model_status(
     repository: Repository,
     request: GetModelStatusRequest,
-    call: Call = UNLIMITED,
+    context: RequestContext = UNLIMITED,
 ) -> GetModelStatusResponse:
     """The states of a model's versions, the highest first.
 

@@ -11,7 +11,7 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.models.servable import Servable
-from tf_tokenrl.serving.request_context import UNLIMITED, Call
+from tf_tokenrl.serving.request_context import UNLIMITED, RequestContext
 from tf_tokenrl.serving.rpc import classify, regress, tf_examples
 from tf_tokenrl.serving.rpc.dispatch import (
     CLASSIFY,
@@ -25,7 +25,7 @@ from tf_tokenrl.serving.status import StatusError, invalid
 def multi_inference(
     repository: Repository,
     request: MultiInferenceRequest,
-    call: Call = UNLIMITED,
+    context: RequestContext = UNLIMITED,
 ) -> MultiInferenceResponse:
     """Run all tasks in one run of the version that the first task names.
 
@@ -34,7 +34,7 @@ def multi_inference(
     """
     spec = request.tasks[0].model_spec if request.tasks else ModelSpec()
     with repository.acquire(spec) as version:
-        response = run(version.loaded, request, repository.flags, call)
+        response = run(version.loaded, request, repository.flags, context)
         for task, result in zip(request.tasks, response.results, strict=True):
             set_spec(result.model_spec, task.model_spec, version.number)
     return response
@@ -44,7 +44,7 @@ def run(
     servable: Servable,
     request: MultiInferenceRequest,
     flags: Flags,
-    call: Call = UNLIMITED,
+    context: RequestContext = UNLIMITED,
 ) -> MultiInferenceResponse:
     """Run all tasks with this servable.
 
@@ -54,7 +54,7 @@ def run(
     feed, fetches = _plan(servable, request, flags)
     model = request.tasks[0].model_spec.name
     count, arrays = tf_examples.run(
-        servable, request.input, feed, fetches, call, model, "MultiInference"
+        servable, request.input, feed, fetches, context, model, "MultiInference"
     )
     response = MultiInferenceResponse()
     for task in request.tasks:

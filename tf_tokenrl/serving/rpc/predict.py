@@ -9,28 +9,30 @@ from tf_tokenrl.serving import metrics
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.models.servable import Servable
-from tf_tokenrl.serving.request_context import UNLIMITED, Call
+from tf_tokenrl.serving.request_context import UNLIMITED, RequestContext
 from tf_tokenrl.serving.rpc import wire
 from tf_tokenrl.serving.rpc.dispatch import METHODS, answer, effective_name
 from tf_tokenrl.serving.status import StatusError, invalid
 
 
 def predict(
-    repository: Repository, request: PredictRequest, call: Call = UNLIMITED
+    repository: Repository,
+    request: PredictRequest,
+    context: RequestContext = UNLIMITED,
 ) -> PredictResponse:
     """Run a signature.
 
     Raises:
         StatusError: what the real server would answer.
     """
-    return answer(repository, request, call, run)
+    return answer(repository, request, context, run)
 
 
 def run(
     servable: Servable,
     request: PredictRequest,
     flags: Flags,
-    call: Call = UNLIMITED,
+    context: RequestContext = UNLIMITED,
 ) -> PredictResponse:
     """Run a signature of this servable, whichever the request names.
 
@@ -49,7 +51,7 @@ def run(
     feeds = _feeds(signature, request)
     fetches = _fetches(signature, request)
     with metrics.runtime(request.model_spec.name, "Predict"):
-        arrays = servable.run(feeds, list(fetches.values()), call)
+        arrays = servable.run(feeds, list(fetches.values()), context)
     response = PredictResponse()
     as_content = flags.enable_serialization_as_tensor_content
     for alias, array in zip(fetches, arrays, strict=True):

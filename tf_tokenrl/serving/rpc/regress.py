@@ -12,28 +12,30 @@ from tensorflow_serving.apis.regression_pb2 import (
 from tf_tokenrl.serving.flags import Flags
 from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.models.servable import Servable
-from tf_tokenrl.serving.request_context import UNLIMITED, Call
+from tf_tokenrl.serving.request_context import UNLIMITED, RequestContext
 from tf_tokenrl.serving.rpc import tf_examples, wire
 from tf_tokenrl.serving.rpc.dispatch import REGRESS, answer, effective_name
 from tf_tokenrl.serving.status import StatusError, invalid
 
 
 def regress(
-    repository: Repository, request: RegressionRequest, call: Call = UNLIMITED
+    repository: Repository,
+    request: RegressionRequest,
+    context: RequestContext = UNLIMITED,
 ) -> RegressionResponse:
     """Regress on examples.
 
     Raises:
         StatusError: what the real server would answer.
     """
-    return answer(repository, request, call, run)
+    return answer(repository, request, context, run)
 
 
 def run(
     servable: Servable,
     request: RegressionRequest,
     flags: Flags,
-    call: Call = UNLIMITED,
+    context: RequestContext = UNLIMITED,
 ) -> RegressionResponse:
     """Regress with this servable.
 
@@ -47,7 +49,7 @@ def run(
     feed, fetches = plan(signature, flags)
     model = request.model_spec.name
     count, arrays = tf_examples.run(
-        servable, request.input, feed, fetches, call, model, "Regress"
+        servable, request.input, feed, fetches, context, model, "Regress"
     )
     return RegressionResponse(result=result(signature, count, arrays))
 

@@ -11,7 +11,7 @@ from tensorflow_serving.apis.model_management_pb2 import (
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import config
 from tf_tokenrl.serving.models.repository import Repository
-from tf_tokenrl.serving.request_context import UNLIMITED, Call
+from tf_tokenrl.serving.request_context import UNLIMITED, RequestContext
 from tf_tokenrl.serving.status import StatusError, invalid
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 def handle_reload_config_request(
     repository: Repository,
     request: ReloadConfigRequest,
-    call: Call = UNLIMITED,
+    context: RequestContext = UNLIMITED,
 ) -> ReloadConfigResponse:
     """Serve other models; answers when the new ones are available.
 
@@ -35,7 +35,7 @@ def handle_reload_config_request(
                 "HandleReloadConfigRequest. Only ModelConfigList is currently "
                 "supported"
             )
-        repository.reload(request.config, call)
+        repository.reload(request.config, context)
     except StatusError as error:
         logger.error("ReloadConfig failed: %s", error.text)
         raise

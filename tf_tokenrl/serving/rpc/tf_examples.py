@@ -7,7 +7,7 @@ from tensorflow_serving.apis.input_pb2 import Input
 
 from tf_tokenrl.serving import metrics
 from tf_tokenrl.serving.models.servable import Servable
-from tf_tokenrl.serving.request_context import Call
+from tf_tokenrl.serving.request_context import RequestContext
 from tf_tokenrl.serving.status import invalid
 
 
@@ -16,7 +16,7 @@ def run(
     given: Input,
     feed: str,
     fetches: Sequence[str],
-    call: Call,
+    context: RequestContext,
     model: str,
     api: str,
 ) -> tuple[int, dict[str, np.ndarray]]:
@@ -35,7 +35,7 @@ def run(
     """
     examples = _serialized(given)
     with metrics.runtime(model, api):
-        arrays = servable.run({feed: examples}, fetches, call)
+        arrays = servable.run({feed: examples}, fetches, context)
     metrics.examples(model, len(examples))
     return len(examples), dict(zip(fetches, arrays, strict=True))
 

@@ -35,7 +35,7 @@ from tf_tokenrl.serving.http.rest.inputs import fill_inputs, fill_signature
 from tf_tokenrl.serving.http.rest.json_text import parse
 from tf_tokenrl.serving.http.rest.tf_examples import fill_examples
 from tf_tokenrl.serving.models.repository import Repository
-from tf_tokenrl.serving.request_context import Call, Cancellation
+from tf_tokenrl.serving.request_context import RequestContext, Cancellation
 from tf_tokenrl.serving.rpc.classify import classify
 from tf_tokenrl.serving.rpc.dispatch import effective_name
 from tf_tokenrl.serving.rpc.model_metadata import get_model_metadata
@@ -127,7 +127,7 @@ class Rest:
             request.method,
             path,
             body,
-            Call(self._timeout_in_ms, cancellation),
+            RequestContext(self._timeout_in_ms, cancellation),
             time.monotonic(),
         )
         code, text = await _unless_gone(work, receive, cancellation)
@@ -140,7 +140,7 @@ class Rest:
         await response(scope, receive, send)
 
     def answer(
-        self, method: str, path: str, body: bytes, call: Call
+        self, method: str, path: str, body: bytes, context: RequestContext
     ) -> tuple[int, str]:
         """The code and the text for a request.
 
@@ -157,20 +157,25 @@ class Rest:
         if method == "OPTIONS" and self._cors and target is not None:
             return 200, ""
         try:
-            return 200, self._answer(method, path, target, body, call)
+            return 200, self._answer(method, path, target, body, context)
         except StatusError as error:
             text = json.dumps(error.truncated, ensure_ascii=False)
             return _CODES.get(error.code, 500), f'{{ "error": {text} }}'
 
     def _timed(
-        self, method: str, path: str, body: bytes, call: Call, arrived: float
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        context: RequestContext,
+        arrived: float,
     ) -> tuple[int, str]:
         """Answer in the time that is left."""
-        if call.timeout_in_ms > 0:
+        if context.timeout_in_ms > 0:
             waited = int((time.monotonic() - arrived) * 1000)
-            left = max(call.timeout_in_ms - waited, 1)
-            call = dataclasses.replace(call, timeout_in_ms=left)
-        return self.answer(method, path, body, call)
+            left = max(context.timeout_in_ms - waited, 1)
+            context = dataclasses.replace(context, timeout_in_ms=left)
+        return self.answer(method, path, body, context)
 
     def _answer(
         self,
@@ -178,7 +183,7 @@ class Rest:
         path: str,
         target: _Target | None,
         body: bytes,
-        call: Call,
+        context: RequestContext,
     ) -> str:
         word = "" if target is None else target.word
         methods: dict[str, Callable] = {
@@ -197,9 +202,11 @@ class Rest:
         name = target.spec.name
         known = name if self._repository.versions(name) else ""
         with metrics.request(known, word, "REST"):
-            return methods[word](target.spec, body, call)
+            return methods[word](target.spec, body, context)
 
-    def _predict(self, spec: ModelSpec, body: bytes, call: Call) -> str:
+    def _predict(
+        self, spec: ModelSpec, body: bytes, context: RequestContext
+    ) -> str:
         document = parse(body)
         request = PredictRequest(model_spec=spec)
         fill_signature(document, request.model_spec)
@@ -216,23 +223,27 @@ class Rest:
                 f"{request.model_spec.signature_name or 'DEFAULT'}"
             )
         columns = fill_inputs(document, signatures[name].inputs, request.inputs)
-        response = predict(self._repository, request, call)
+        response = predict(self._repository, request, context)
         return answers.predictions(response.outputs, columns)
 
-    def _classify(self, spec: ModelSpec, body: bytes, call: Call) -> str:
+    def _classify(
+        self, spec: ModelSpec, body: bytes, context: RequestContext
+    ) -> str:
         document = parse(body)
         request = ClassificationRequest(model_spec=spec)
         fill_signature(document, request.model_spec)
         fill_examples(document, request.input)
-        response = classify(self._repository, request, call)
+        response = classify(self._repository, request, context)
         return answers.classifications(response.result)
 
-    def _regress(self, spec: ModelSpec, body: bytes, call: Call) -> str:
+    def _regress(
+        self, spec: ModelSpec, body: bytes, context: RequestContext
+    ) -> str:
         document = parse(body)
         request = RegressionRequest(model_spec=spec)
         fill_signature(document, request.model_spec)
         fill_examples(document, request.input)
-        response = regress(self._repository, request, call)
+        response = regress(self._repository, request, context)
         return answers.regressions(response.result)
 
     def _status(self, spec: ModelSpec) -> str:

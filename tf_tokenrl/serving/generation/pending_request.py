@@ -11,7 +11,10 @@ from typing import NamedTuple
 import grpc
 
 from tf_tokenrl.serving.generation.answer import Answer, token_texts
-from tf_tokenrl.serving.generation.convention import News, Wish
+from tf_tokenrl.serving.generation.convention import (
+    DecodedChunk,
+    GenerationRequest,
+)
 from tf_tokenrl.serving.status import StatusError
 
 
@@ -51,36 +54,38 @@ class Row:
         asked, heard: when it was asked for, and when its last token came.
     """
 
-    def __init__(self, ticket: "Ticket", index: int, wish: Wish):
-        self.ticket, self.wish = ticket, wish
+    def __init__(
+        self, pending: "PendingRequest", index: int, request: GenerationRequest
+    ):
+        self.pending, self.request = pending, request
         self.prompt_tokens, self.truncated = 0, False
         self.asked = self.heard = time.monotonic()
         self._index = index
-        self._answer = Answer(wish.stop)
+        self._answer = Answer(request.stop)
         self._text = b""
 
-    def take(self, news: News, place: int) -> Piece:
+    def take(self, chunk: DecodedChunk, place: int) -> Piece:
         """Go on by what was written in the row at `place`."""
-        count = int(news.counts[place])
-        texts = list(news.texts[place, :count]) or [self._text]
-        ended, stopped = bool(news.ended[place]), bool(news.stopped[place])
-        told = self._answer.add(texts, ended, stopped)
-        kept = min(told.tokens, count)
+        count = int(chunk.counts[place])
+        texts = list(chunk.texts[place, :count]) or [self._text]
+        ended, stopped = bool(chunk.ended[place]), bool(chunk.stopped[place])
+        emitted = self._answer.add(texts, ended, stopped)
+        kept = min(emitted.tokens, count)
         added = token_texts(self._text, texts[:kept])
         self._text = texts[-1]
-        columns = (news.token_ids, news.log_probs, news.values)
+        columns = (chunk.token_ids, chunk.log_probs, chunk.values)
         numbers = [column[place, :kept].tolist() for column in columns]
         return Piece(
             self._index,
-            told.text,
+            emitted.text,
             tuple(map(Token, *numbers, added)),
-            told.finish,
+            emitted.finish,
             self.prompt_tokens,
             self.truncated,
         )
 
 
-class Ticket:
+class PendingRequest:
     """Iterate over the pieces of a request's answers, or cancel it.
 
     Attributes:
@@ -88,13 +93,13 @@ class Ticket:
         cancelled: nobody wants the rest.
     """
 
-    def __init__(self, wishes: Sequence[Wish]):
+    def __init__(self, requests: Sequence[GenerationRequest]):
         self.waiting = collections.deque(
-            Row(self, index, wish) for index, wish in enumerate(wishes)
+            Row(self, index, request) for index, request in enumerate(requests)
         )
         self.cancelled = False
         self._unfinished = len(self.waiting)
-        self._news: queue.SimpleQueue = queue.SimpleQueue()
+        self._pieces: queue.SimpleQueue = queue.SimpleQueue()
 
     def __iter__(self) -> Iterator[Piece]:
         """The pieces of all answers, as they come.
@@ -103,38 +108,38 @@ class Ticket:
             StatusError: the model failed, or the request was cancelled.
         """
         while self._unfinished:
-            yield self._counted(self._news.get())
+            yield self._counted(self._pieces.get())
 
-    def tell(self, news: Piece | StatusError) -> None:
+    def emit(self, piece: Piece | StatusError) -> None:
         """Hand on a piece, or what went wrong; from any thread."""
-        self._news.put(news)
+        self._pieces.put(piece)
 
     def cancel(self) -> None:
         """Nobody wants the rest; the slots are free at the next advance."""
         self.cancelled = True
-        self.tell(StatusError(grpc.StatusCode.CANCELLED, "CANCELLED"))
+        self.emit(StatusError(grpc.StatusCode.CANCELLED, "CANCELLED"))
 
-    def _counted(self, news: Piece | StatusError) -> Piece:
-        if isinstance(news, StatusError):
-            raise news
-        self._unfinished -= bool(news.finish)
-        return news
+    def _counted(self, piece: Piece | StatusError) -> Piece:
+        if isinstance(piece, StatusError):
+            raise piece
+        self._unfinished -= bool(piece.finish)
+        return piece
 
 
-class AsyncTicket(Ticket):
+class AsyncPendingRequest(PendingRequest):
     """The same for a coroutine, which iterates with `async for`."""
 
-    def __init__(self, wishes: Sequence[Wish]):
-        super().__init__(wishes)
+    def __init__(self, requests: Sequence[GenerationRequest]):
+        super().__init__(requests)
         self._loop = asyncio.get_running_loop()
         self._arrived: asyncio.Queue = asyncio.Queue()
 
     async def __aiter__(self) -> AsyncIterator[Piece]:
-        """See `Ticket.__iter__`."""
+        """See `PendingRequest.__iter__`."""
         while self._unfinished:
             yield self._counted(await self._arrived.get())
 
-    def tell(self, news: Piece | StatusError) -> None:
-        """See `Ticket.tell`."""
+    def emit(self, piece: Piece | StatusError) -> None:
+        """See `PendingRequest.emit`."""
         with contextlib.suppress(RuntimeError):  # the server has ended
-            self._loop.call_soon_threadsafe(self._arrived.put_nowait, news)
+            self._loop.call_soon_threadsafe(self._arrived.put_nowait, piece)
