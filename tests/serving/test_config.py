@@ -67,7 +67,10 @@ def test_the_deprecated_model_type_still_names_the_platform(tmp_path):
             "Illegal setting both ModelServerConfig::model_type (deprecated) "
             "and ModelServerConfig::model_platform.",
         ),
-        ("config { nmae: 1 }", "is no text-format ModelServerConfig"),
+        (
+            "config { nmae: 1 }",
+            "Error parsing text-format tensorflow.serving.ModelServerConfig",
+        ),
     ],
 )
 def test_a_configuration_the_real_server_rejects(tmp_path, text, message):

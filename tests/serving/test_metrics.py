@@ -94,6 +94,8 @@ def test_the_page_has_the_names_of_the_real_server(client, prediction):
     assert f"# TYPE {prefix}request_count counter\n" in text
     assert f'{prefix}request_count{{model_name="half",status="OK"}} ' in text
     assert f"# TYPE {prefix}request_latency histogram\n" in text
+    labels = 'model_name="half",API="Predict",entrypoint="GRPC"'
+    assert f"\n{prefix}request_latency_count{{{labels}}} " in text
     assert "_created" not in text and "request_count_total" not in text
     found = {family.name for family in families(client)}
     assert {
@@ -163,5 +165,7 @@ def test_no_page_unless_enabled(tmp_path):
     with pytest.raises(TokenRLError, match='must begin with "/"'):
         Server(flags)
     config.write_text("prometheus_config { enabled: true }")
-    with pytest.raises(TokenRLError, match="no text-format MonitoringConfig"):
+    with pytest.raises(
+        TokenRLError, match="text-format tensorflow.serving.Monit"
+    ):
         Server(flags)

@@ -39,7 +39,10 @@ def test_a_monitoring_config(tmp_path):
 
 
 def test_what_cannot_be_used_is_one_sentence(tmp_path):
-    with pytest.raises(TokenRLError, match="is no text-format SSLConfig: 1:1"):
+    with pytest.raises(
+        TokenRLError,
+        match="text-format tensorflow.serving.SSLConfig in .*: 1:1",
+    ):
         read(tmp_path, "server_kye: 1", schema.SSLConfig)
     with pytest.raises(TokenRLError, match='--some_flag "/no/file": No such'):
         schema.read("/no/file", schema.SSLConfig(), "some_flag")

@@ -15,13 +15,13 @@ class Client:
         )
         self.headers = {}
 
-    def ask(self, method, path, body=None):
+    def ask(self, method, path, body=None, headers=()):
         """The code and the body of the answer."""
         if isinstance(body, str):
             body = body.encode()
         elif body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
-        self._connection.request(method, path, body)
+        self._connection.request(method, path, body, dict(headers))
         response = self._connection.getresponse()
         self.headers = dict(response.getheaders())
         return response.status, response.read()

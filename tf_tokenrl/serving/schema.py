@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 
 from tf_tokenrl.errors import TokenRLError
 
-_PACKAGE = "tf_tokenrl.serving"
+_PACKAGE = "tensorflow.serving"
 _MESSAGES = {
     "Int64Value": "int64 value",
     "BoolValue": "bool value",
@@ -49,10 +49,10 @@ def read(
         path: of the file.
         message: an empty one.
         flag: the flag that named the file, for the error.
-        secret: errors shall not repeat what the file says.
+        secret: errors must not repeat what the file says.
 
     Raises:
-        TokenRLError: the file cannot be read, or is no such message.
+        TokenRLError: the file cannot be read, or is not such a message.
     """
     try:
         return text_format.Parse(Path(path).read_text("utf-8"), message)
@@ -63,7 +63,8 @@ def read(
     except (text_format.ParseError, UnicodeDecodeError) as error:
         reason = _place(error) if secret else str(error)
         raise TokenRLError(
-            f'"{path}" is no text-format {message.DESCRIPTOR.name}: {reason}.'
+            f"Error parsing text-format {message.DESCRIPTOR.full_name} in "
+            f'"{path}": {reason}.'
         ) from (None if secret else error)
 
 

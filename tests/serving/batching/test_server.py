@@ -255,5 +255,7 @@ def test_parameters_of_no_use(tmp_path):
         max_num_load_retries=0,
         port=0,
     )
-    with pytest.raises(TokenRLError, match="no text-format BatchingParameters"):
+    with pytest.raises(
+        TokenRLError, match="text-format tensorflow.serving.Batch"
+    ):
         Server(flags).start()

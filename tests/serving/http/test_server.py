@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import gzip
 import http.client
 import socket
 import threading
@@ -263,3 +264,36 @@ def test_closing_finishes_the_requests_begun():
     closing.join(SECONDS)
     client.join(SECONDS)
     assert answers == [(200, b"done")]
+
+
+def packed_ask(server, body, encoding="gzip"):
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", server.port, timeout=SECONDS
+    )
+    headers = {"Content-Encoding": encoding}
+    connection.request("POST", "/length", body, headers)
+    response = connection.getresponse()
+    answer = response.status, response.read()
+    connection.close()
+    return answer
+
+
+def test_a_gzipped_body_is_unpacked(server):
+    assert packed_ask(server, gzip.compress(b"a" * 1000)) == (200, b"1000")
+    assert packed_ask(server, b"", "gzip") == (200, b"0")
+
+
+def test_a_gzip_bomb_is_as_long_as_what_is_in_it(server):
+    code, text = packed_ask(server, gzip.compress(b"a" * 100_000_000))
+    assert code == 413 and b"longer than 1000 bytes" in text
+    assert works(server)
+
+
+def test_gzip_that_is_broken_or_cut_is_refused(server):
+    whole = gzip.compress(b"abc" * 99)
+    assert packed_ask(server, b"abc")[0] == 400
+    code, text = packed_ask(server, whole[:-12])
+    assert (code, text) == (
+        400,
+        b'{"error":"The body ends before its gzip does"}',
+    )

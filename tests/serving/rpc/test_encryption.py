@@ -70,7 +70,10 @@ def test_tls_and_mutual_tls(folder, stranger):
             "client_verify: true",
             "client_verify needs custom_ca",
         ),
-        ("server_kye: 1", "is no text-format SSLConfig"),
+        (
+            "server_kye: 1",
+            "Error parsing text-format tensorflow.serving.SSLConfig",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used(tmp_path, text, sentence):

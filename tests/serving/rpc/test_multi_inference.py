@@ -42,6 +42,17 @@ def test_each_task_is_answered_in_order(prediction):
         assert result.model_spec.version.value == 1
 
 
+def test_signatures_with_inputs_of_their_own_all_get_the_examples(prediction):
+    """As those of TensorFlow 2, where each has a tensor of its own."""
+    tasks = task(), task("regress", "regress_other")
+    request = ask(*tasks, given=examples(0.25))
+    response = prediction.MultiInference(request, timeout=SECONDS)
+    classes, regression = response.results
+    rows = classes.classification_result.classifications
+    assert [row.classes[0].score for row in rows] == [0.25]
+    assert len(regression.regression_result.regressions) == 1
+
+
 @pytest.mark.parametrize(
     ("request_", "code", "text"),
     [
@@ -71,11 +82,6 @@ def test_each_task_is_answered_in_order(prediction):
             ask(task("predict")),
             "UNIMPLEMENTED",
             "Unsupported signature method_name: tensorflow/serving/predict",
-        ),
-        (
-            ask(task(), task("regress", "regress_other")),
-            INVALID,
-            "Input tensor must be the same for all Signatures.",
         ),
         (
             ask(task("classify", "regress")),

@@ -1,7 +1,7 @@
 """What answers over HTTP, and the server for it that the flags ask for."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -19,7 +19,10 @@ _FEWEST_THREADS = 64
 
 
 def http_server(
-    flags: Flags, repository: Repository, more: Iterable[BaseRoute] = ()
+    flags: Flags,
+    repository: Repository,
+    more: Iterable[BaseRoute] = (),
+    failed: Callable[[], object] = lambda: None,
 ) -> HttpServer | None:
     """None if the flags ask for no HTTP.
 
@@ -27,6 +30,7 @@ def http_server(
         flags: ports, limits and the like.
         repository: the models.
         more: routes beyond those of the stock server.
+        failed: see `HttpServer`.
 
     Raises:
         TokenRLError: a file that they name is of no use.
@@ -38,7 +42,11 @@ def http_server(
         routes,
         flags.host,
         max(flags.rest_api_port, 0),
-        Limits(body_bytes=flags.rest_api_max_body_bytes),
+        Limits(
+            body_bytes=flags.rest_api_max_body_bytes,
+            cross_origin=flags.rest_api_enable_cors_support,
+        ),
+        failed,
     )
 
 
@@ -68,10 +76,5 @@ def _rest(flags: Flags, repository: Repository) -> Route:
     threads = flags.rest_api_num_threads
     if threads <= 0:
         threads = max(4 * (os.cpu_count() or 1), _FEWEST_THREADS)
-    rest = Rest(
-        repository,
-        threads,
-        flags.rest_api_timeout_in_ms,
-        flags.rest_api_enable_cors_support,
-    )
+    rest = Rest(repository, threads, flags.rest_api_timeout_in_ms)
     return Route("/{path:path}", rest)

@@ -6,10 +6,11 @@ common: the limits that a client must keep, errors as JSON, and the end.
 
 import asyncio
 import dataclasses
+import logging
 import math
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import h11
 import uvicorn
@@ -19,10 +20,12 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.serving.http.middleware import CrossOrigin, LimitedBody
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Limits:
         idle_seconds: between two requests; a whole number.
         stall_seconds: in which a client must read some of its answer.
         connections: at one time; one more answers 503.
+        cross_origin: scripts of other web sites may read the answers.
     """
 
     body_bytes: int = 64 * 2**20
@@ -49,6 +53,7 @@ class Limits:
     idle_seconds: int = 60
     stall_seconds: float = 60.0
     connections: int = 1000
+    cross_origin: bool = False
 
 
 class HttpServer:
@@ -59,6 +64,7 @@ class HttpServer:
         host: the interface to listen on.
         port: 0 takes a free one.
         limits: see there.
+        failed: called if it stops without being told to.
     """
 
     def __init__(
@@ -67,11 +73,14 @@ class HttpServer:
         host: str,
         port: int,
         limits: Limits = Limits(),  # noqa: B008  (it is frozen)
+        failed: Callable[[], object] = lambda: None,
     ):
         self._host = host
         self.port = port
         self._uvicorn = _Uvicorn(_configuration(routes, limits))
         self._socket: socket.socket | None = None
+        self._failed = failed
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(
             target=self._run, name="http", daemon=True
         )
@@ -80,26 +89,37 @@ class HttpServer:
         """Take the port; connections are refused until `start`.
 
         Raises:
-            TokenRLError: it is taken.
+            OSError: it cannot be taken.
         """
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         self._socket = socket.socket(family)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((self._host, self.port))
-        except OSError as error:
+        except OSError:
             self._socket.close()
-            raise TokenRLError(
-                f"Cannot listen on {self._host}:{self.port}: "
-                f"{error.strerror}. Stop what holds the port, or choose "
-                "another with --rest_api_port."
-            ) from error
+            raise
+        # Two sockets that are both allowed to share a port may both be bound
+        # to it as long as neither listens: this one shares it no longer.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         self.port = self._socket.getsockname()[1]
 
     def start(self) -> None:
-        """Answer requests."""
+        """Answer requests.
+
+        Raises:
+            TokenRLError: it cannot.
+        """
+        assert self._socket is not None
+        # The kernel looks at the port again, where old connections linger.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._thread.start()
         self._uvicorn.ready.wait()
+        if self._failure is not None:
+            raise TokenRLError(
+                f"The HTTP server on {self._host}:{self.port} does not start: "
+                f"{self._failure}."
+            ) from self._failure
 
     def close(self, grace: float) -> None:
         """Take no more requests, finish those begun, give the port back.
@@ -118,6 +138,11 @@ class HttpServer:
         assert self._socket is not None
         try:
             self._uvicorn.run(sockets=[self._socket])
+        except (Exception, SystemExit) as error:  # uvicorn exits, too
+            self._failure = error
+            if self._uvicorn.ready.is_set():  # nobody waits for `start`
+                logger.critical("The HTTP server has failed", exc_info=True)
+                self._failed()
         finally:
             self._uvicorn.ready.set()
 
@@ -201,48 +226,18 @@ class _LimitedProtocol(H11Protocol):
             self._deadline = None
 
 
-class _LimitedBody:
-    """Refuses bodies that are too long, or too many, whoever reads them."""
-
-    def __init__(self, app: ASGIApp, limits: Limits):
-        self._app = app
-        self._limits = limits
-        self._held = 0  # bytes, of all requests
-
-    async def __call__(
-        self, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        size = 0
-
-        async def limited() -> Message:
-            nonlocal size
-            message = await receive()
-            more = len(message.get("body", b""))
-            size += more
-            self._held += more
-            self._check(size)
-            return message
-
-        try:
-            await self._app(scope, limited, send)
-        finally:
-            self._held -= size
-
-    def _check(self, size: int) -> None:
-        close = {"Connection": "close"}
-        if size > self._limits.body_bytes:
-            text = f"The body is longer than {self._limits.body_bytes} bytes"
-            raise HTTPException(413, text, close)
-        if self._held > self._limits.all_bytes:
-            raise HTTPException(503, "Too many bytes are on their way", close)
-
-
 def _configuration(
     routes: Sequence[BaseRoute], limits: Limits
 ) -> uvicorn.Config:
     application = Starlette(
         routes=routes,
-        middleware=[Middleware(_LimitedBody, limits=limits)],
+        middleware=[
+            Middleware(
+                LimitedBody,
+                body_bytes=limits.body_bytes,
+                all_bytes=limits.all_bytes,
+            )
+        ],
         exception_handlers={
             HTTPException: _error,
             ClientDisconnect: _nobody,
@@ -250,7 +245,8 @@ def _configuration(
         },
     )
     return uvicorn.Config(
-        application,
+        # Around all of it, so that errors can be read from other sites too.
+        CrossOrigin(application, limits.cross_origin),
         http=type("Protocol", (_LimitedProtocol,), {"limits": limits}),
         ws="none",
         loop="asyncio",

@@ -49,7 +49,7 @@ def run(
     feed, fetches = plan(signature, flags)
     model = request.model_spec.name
     count, arrays = tf_examples.run(
-        servable, request.input, feed, fetches, context, model, "Classify"
+        servable, request.input, [feed], fetches, context, model, "Classify"
     )
     return ClassificationResponse(result=result(signature, count, arrays))
 

@@ -51,10 +51,16 @@ def run(
     Raises:
         StatusError: see `multi_inference`.
     """
-    feed, fetches = _plan(servable, request, flags)
+    feeds, fetches = _plan(servable, request, flags)
     model = request.tasks[0].model_spec.name
     count, arrays = tf_examples.run(
-        servable, request.input, feed, fetches, context, model, "MultiInference"
+        servable,
+        request.input,
+        feeds,
+        fetches,
+        context,
+        model,
+        "MultiInference",
     )
     response = MultiInferenceResponse()
     for task in request.tasks:
@@ -73,9 +79,10 @@ def run(
 
 def _plan(
     servable: Servable, request: MultiInferenceRequest, flags: Flags
-) -> tuple[str, list[str]]:
+) -> tuple[list[str], list[str]]:
+    """The tensors to feed, one or more of each signature, and to fetch."""
     seen: set[str] = set()
-    feeds: dict[str, None] = {}
+    feeds: set[str] = set()
     fetches: set[str] = set()
     for task in request.tasks:
         _check_model(task, request.tasks[0])
@@ -84,13 +91,11 @@ def _plan(
             raise invalid(f"Duplicate evaluation of signature: {name}")
         seen.add(name)
         feed, outputs = _plan_of(servable, task, flags)
-        feeds[feed] = None
-        if len(feeds) > 1:
-            raise invalid("Input tensor must be the same for all Signatures.")
+        feeds.add(feed)
         fetches.update(outputs)
     if not feeds:
         raise invalid("MultiInferenceRequest has no tasks.")
-    return next(iter(feeds)), sorted(fetches)
+    return sorted(feeds), sorted(fetches)
 
 
 def _check_model(task: InferenceTask, first: InferenceTask) -> None:

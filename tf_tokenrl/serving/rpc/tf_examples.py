@@ -1,6 +1,6 @@
 """The input of Classify, Regress and MultiInference: tf.Examples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from tensorflow_serving.apis.input_pb2 import Input
@@ -14,13 +14,13 @@ from tf_tokenrl.serving.status import invalid
 def run(
     servable: Servable,
     given: Input,
-    feed: str,
+    feeds: Iterable[str],
     fetches: Sequence[str],
     context: RequestContext,
     model: str,
     api: str,
 ) -> tuple[int, dict[str, np.ndarray]]:
-    """Feed serialised examples to one tensor, and count them.
+    """Feed serialised examples to tensors, the same to each, and count them.
 
     Args:
         model: the name that metrics give to the servable,
@@ -35,7 +35,7 @@ def run(
     """
     examples = _serialized(given)
     with metrics.runtime(model, api):
-        arrays = servable.run({feed: examples}, fetches, context)
+        arrays = servable.run(dict.fromkeys(feeds, examples), fetches, context)
     metrics.examples(model, len(examples))
     return len(examples), dict(zip(fetches, arrays, strict=True))
 

@@ -177,7 +177,7 @@ ERRORS = [
     ("[]", "JSON Value: [] Is not object"),
     (
         '{"signature_name": 5}',
-        'JSON Value: {\n    "signature_name": 5\n} not formatted correctly. '
+        'JSON Value: {"signature_name": 5} not formatted correctly. '
         "'signature_name' key must be a string value.",
     ),
     (
@@ -191,19 +191,18 @@ ERRORS = [
     ({}, "Missing 'inputs' or 'instances' key"),
     (
         '{"inputs": 1, "instances": [1]}',
-        'JSON Value: {\n    "inputs": 1,\n    "instances": [\n        1\n    '
-        "]\n} Not formatted correctly expecting only one of 'inputs' or "
+        'JSON Value: {"inputs": 1, "instances": [1]} '
+        "Not formatted correctly expecting only one of 'inputs' or "
         "'instances' keys to exist ",
     ),
     (
         {"instances": 1},
-        "JSON Value: {\n    \"instances\": 1\n} Excepting 'instances' to be "
+        "JSON Value: {\"instances\": 1} Expecting 'instances' to be "
         "an list/array",
     ),
     (
         {"instances": []},
-        "JSON Value: {\n    \"instances\": []\n} No values in 'instances' "
-        "array",
+        "JSON Value: {\"instances\": []} No values in 'instances' array",
     ),
     (
         {"instances": ["a"]},
@@ -339,9 +338,8 @@ def test_regress(client):
         ({"examples": [{"x": {"b64": "?"}}]}, "Unable to base64 decode"),
         (
             {"examples": [{"x": 2**63}]},
-            "Feature: x has uint64 element. Only int64 is supported.",
+            "Feature: x has uint64_t element. Only int64_t is supported.",
         ),
-        ({"examples": [{"x": 1e39}]}, "to float without loss of precision."),
         (
             {"signature_name": "nosuch", "examples": [{}]},
             "No signature was found with the name: nosuch",
@@ -479,12 +477,14 @@ def test_scripts_of_other_sites_may_read_if_told_so(client, tmp_path):
     with Server(flags) as server:
         other = Client(server.http_port)
         path = "/v1/models/default:predict"
-        assert other.ask("OPTIONS", path) == (200, b"")
+        page = {"Origin": "http://localhost:3000"}
+        assert other.ask("OPTIONS", path, headers=page) == (200, b"")
         assert other.headers["access-control-allow-methods"] == "POST, GET"
         assert other.headers["access-control-allow-headers"] == "Content-Type"
         assert other.ask("POST", path, '{"instances": [[1]]}')[0] == 200
         assert other.headers["access-control-allow-origin"] == "*"
-        assert other.ask("OPTIONS", "/v1/models/a:b", "")[0] == 400
+        assert other.ask("OPTIONS", "/nowhere")[0] == 404
+        assert other.headers["access-control-allow-origin"] == "*"
         other.close()
 
 

@@ -172,9 +172,10 @@ def test_only_objects_are_requests(body, text):
     assert failure(body) == f"JSON Value: {text} Is not object"
 
 
-def test_values_are_shown_as_rapidjson_prints_them():
-    assert shown({"a": [1, "é"], "b": {}}) == (
-        '{\n    "a": [\n        1,\n        "é"\n    ],\n    "b": {}\n}'
-    )
+def test_values_are_shown_on_one_line_of_256_bytes_at_most():
+    assert shown({"a": [1, "é"], "b": {}}) == '{"a": [1, "é"], "b": {}}'
     assert shown(-math.inf) == "-Infinity"
-    assert len(shown("a" * 5000)) < 1100
+    assert len(shown("a" * 254).encode()) == 256
+    for text in ("a" * 5000, "é" * 5000, "a" + "🦊" * 99):
+        cut = shown(text).encode(errors="surrogateescape")
+        assert len(cut) == 256 and cut.endswith(b"...")

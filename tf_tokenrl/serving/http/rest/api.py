@@ -35,7 +35,7 @@ from tf_tokenrl.serving.http.rest.inputs import fill_inputs, fill_signature
 from tf_tokenrl.serving.http.rest.json_text import parse
 from tf_tokenrl.serving.http.rest.tf_examples import fill_examples
 from tf_tokenrl.serving.models.repository import Repository
-from tf_tokenrl.serving.request_context import RequestContext, Cancellation
+from tf_tokenrl.serving.request_context import Cancellation, RequestContext
 from tf_tokenrl.serving.rpc.classify import classify
 from tf_tokenrl.serving.rpc.dispatch import effective_name
 from tf_tokenrl.serving.rpc.model_metadata import get_model_metadata
@@ -69,11 +69,6 @@ _CODES = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.UNAUTHENTICATED: 401,
 }
-_CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "POST, GET",
-    "Access-Control-Allow-Headers": "Content-Type",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,19 +92,13 @@ class Rest:
         threads: requests answered side by side; more wait.
         timeout_in_ms: after which a request answers 504, waiting included;
             0 is never.
-        cors: let scripts of other web sites read the answers.
     """
 
     def __init__(
-        self,
-        repository: Repository,
-        threads: int,
-        timeout_in_ms: int,
-        cors: bool = False,
+        self, repository: Repository, threads: int, timeout_in_ms: int
     ):
         self._repository = repository
         self._timeout_in_ms = max(timeout_in_ms, 0)
-        self._cors = cors
         self._threads = futures.ThreadPoolExecutor(
             threads, thread_name_prefix="rest"
         )
@@ -134,8 +123,7 @@ class Rest:
         response = Response(
             text.encode(errors="surrogateescape"),
             code,
-            _CORS if self._cors else None,
-            "application/json",
+            media_type="application/json",
         )
         await response(scope, receive, send)
 
@@ -154,8 +142,6 @@ class Rest:
             target = _target(method, path)
         except StatusError as error:
             return _CODES[error.code], ""  # the real server says nothing here
-        if method == "OPTIONS" and self._cors and target is not None:
-            return 200, ""
         try:
             return 200, self._answer(method, path, target, body, context)
         except StatusError as error:

@@ -5,8 +5,8 @@ signature's dtypes, with its texts.
 """
 
 import base64
-import binascii
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,9 +30,11 @@ _INTEGERS = {
     tf.uint32: (0, 2**32),
     tf.uint64: (0, 2**64),
 }
-_FLOATS = {tf.float32: ("float", 24), tf.float64: ("double", 53)}
-_LARGEST = float(tf.float32.max)
+_FLOATS = (tf.float32, tf.float64)
 _NAMES = {tf.float32: "float", tf.float64: "double", tf.float16: "half"}
+# As absl::Base64Unescape reads it: any white space, padding all or none.
+_BASE64 = re.compile(r"([A-Za-z0-9+/]*)([=.]*)")
+_WHITE_SPACE = re.compile(r"[ \t\n\v\f\r]+")
 _KINDS = {
     type(None): "Null",
     dict: "Object",
@@ -102,11 +104,13 @@ def from_base64(value: Any) -> bytes:
             f"JSON Value: {shown(value)} not formatted correctly for base64 "
             "data"
         )
-    text = value["b64"].translate(_URL_SAFE).rstrip("=")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise invalid("Unable to base64 decode") from error
+    match = _BASE64.fullmatch(_WHITE_SPACE.sub("", value["b64"]))
+    if match is None or len(match[1]) % 4 == 1:
+        raise invalid("Unable to base64 decode")
+    text, missing = match[1], -len(match[1]) % 4
+    if len(match[2]) not in (0, missing):
+        raise invalid("Unable to base64 decode")
+    return base64.b64decode(text + "=" * missing)
 
 
 def is_base64(value: Any) -> bool:
@@ -130,27 +134,6 @@ def type_name(dtype: tf.DType) -> str:
     return _NAMES.get(dtype, dtype.name)
 
 
-def check_lossless(value: int | float, name: str, digits: int) -> None:
-    """Refuse a number that a float with so many binary digits cannot hold.
-
-    Raises:
-        StatusError: naming the type.
-    """
-    if isinstance(value, int):
-        fits = abs(value) < 2**digits
-    else:
-        largest = _LARGEST if name == "float" else math.inf
-        fits = not math.isfinite(value) or abs(value) <= largest
-    if not fits:
-        raise invalid(
-            f"Cannot convert JSON value: {shown(value)} to {name} without "
-            "loss of precision."
-        )
-
-
-_URL_SAFE = str.maketrans("-_", "+/")
-
-
 def _fill_columns(value, wanted, inputs) -> None:
     if not isinstance(value, dict) or is_base64(value):
         if len(wanted) > 1:
@@ -171,7 +154,7 @@ def _fill_columns(value, wanted, inputs) -> None:
 def _fill_rows(document, wanted, inputs) -> None:
     rows = document["instances"]
     if not isinstance(rows, list):
-        raise _wrong(document, "Excepting 'instances' to be an list/array")
+        raise _wrong(document, "Expecting 'instances' to be an list/array")
     if not rows:
         raise _wrong(document, "No values in 'instances' array")
     if not isinstance(rows[0], dict) and len(wanted) > 1:
@@ -283,17 +266,7 @@ def _surely_fit(values: list, dtype: tf.DType) -> bool:
     if dtype in _INTEGERS and kinds == {int}:
         low, high = _INTEGERS[dtype]
         return low <= min(values) and max(values) < high
-    if dtype not in _FLOATS or not kinds <= {int, float}:
-        return False
-    name, digits = _FLOATS[dtype]
-    if int in kinds:
-        whole = [abs(value) for value in values if type(value) is int]
-        if max(whole) >= 2**digits:
-            return False
-    array = np.abs(np.array(values, np.float64))
-    return name == "double" or not np.any(
-        (array > _LARGEST) & np.isfinite(array)
-    )
+    return dtype in _FLOATS and kinds <= {int, float}
 
 
 def _explain(value, shape: list[int], dtype: tf.DType) -> None:
@@ -337,8 +310,6 @@ def _convert(value, level: int, shape: list[int], dtype: tf.DType):
         )
     if dtype == tf.string:
         return value.encode(errors="surrogateescape")
-    if dtype in _FLOATS:
-        check_lossless(value, *_FLOATS[dtype])
     return value
 
 
@@ -365,7 +336,9 @@ def _write(proto, name: str, dtype: tf.DType, shape, flat: list) -> None:
     if dtype in _INTEGERS and dtype.size < 4:  # as the runtime narrows them
         array = array.astype(np.int32)
     try:
-        wire.encode(array.astype(dtype.as_numpy_dtype).reshape(shape), proto)
+        with np.errstate(over="ignore"):  # beyond float32 it is Infinity
+            array = array.astype(dtype.as_numpy_dtype)
+        wire.encode(array.reshape(shape), proto)
     except ValueError as error:  # more dimensions than a tensor can have
         raise invalid(f"tensor parsing error: {name}") from error
 

@@ -35,7 +35,7 @@ _PAIR = re.compile(
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _DEEPEST = 1_000_000  # containers in one another
 _OPENED = object()  # where a value would stand, more values are to come
-_LONGEST = 1024  # characters of a value that an error shows
+_LONGEST = 256  # bytes of a value that an error shows
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -54,15 +54,14 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A value for an error's text, cut when it is long."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else json.dumps(value)
+    """A value on one line for an error's text, cut when it is long."""
     text = ""
-    encoder = json.JSONEncoder(indent=4, ensure_ascii=False)
-    for piece in encoder.iterencode(value):
+    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
         text += piece
-        if len(text) > _LONGEST:
-            return f"{text[:_LONGEST]}..."
+        data = text.encode(errors="surrogateescape")
+        if len(data) > _LONGEST:
+            cut = data[: _LONGEST - 3].decode(errors="surrogateescape")
+            return f"{cut}..."
     return text
 
 

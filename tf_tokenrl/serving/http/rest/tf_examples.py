@@ -8,7 +8,6 @@ from tensorflow.core.example.feature_pb2 import Feature
 from tensorflow_serving.apis.input_pb2 import Input
 
 from tf_tokenrl.serving.http.rest.inputs import (
-    check_lossless,
     from_base64,
     is_base64,
     kind_of,
@@ -69,14 +68,13 @@ def _add(value, name: str, feature: Feature) -> None:
     elif is_base64(value):
         _list(feature, "bytes_list", name).append(from_base64(value))
     elif isinstance(value, float):
-        values = _list(feature, "float_list", name)
-        check_lossless(value, "float", 24)
-        values.append(value)
+        _list(feature, "float_list", name).append(value)
     elif isinstance(value, int):
         values = _list(feature, "int64_list", name)
         if value >= 2**63:
             raise invalid(
-                f"Feature: {name} has uint64 element. Only int64 is supported."
+                f"Feature: {name} has uint64_t element. Only int64_t is "
+                "supported."
             )
         values.append(value)
     else:
