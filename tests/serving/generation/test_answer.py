@@ -56,8 +56,8 @@ def test_pieces_are_whole_characters_and_together_the_answer(
 def test_nothing_of_a_stop_text_is_told(text, cuts, advances, stop):
     texts = prefixes(text.encode(), cuts)
     pieces = told(texts, advances, tuple(stop))
-    ends = [text.find(s) for s in stop if s in text]
-    expected = text[: min(ends)] if ends else text
+    ends = [(text.find(s) + len(s), text.find(s)) for s in stop if s in text]
+    expected = text[: min(ends)[1]] if ends else text
     assert "".join(piece.text for piece in pieces) == expected
     assert pieces[-1].finish == "stop"
 
@@ -101,9 +101,17 @@ def test_what_tokens_add_is_together_the_text(ids):
     processor = load_processor(tiny.tokenizer().proto)
     prefixes = [ids[: n + 1] for n in range(len(ids))]
     texts = [processor.decode(prefix).encode() for prefix in prefixes]
-    assert b"".join(token_texts(b"", texts)) == (texts[-1] if texts else b"")
+    added = token_texts(b"", texts, final=True)
+    assert b"".join(added) == (texts[-1] if texts else b"")
 
 
 def test_a_token_that_completes_a_character_adds_it():
     texts = [b"a", "a\ufffd".encode(), "aé".encode()]
-    assert token_texts(b"", texts)[2] == "é".encode()
+    assert token_texts(b"", texts) == [b"a", b"", "é".encode()]
+    assert token_texts(texts[1], texts[2:]) == ["é".encode()]
+
+
+def test_a_character_that_is_never_completed_is_added_at_the_end():
+    texts = [b"a", "a\ufffd".encode(), "a\ufffd\ufffd".encode()]
+    added = token_texts(b"", texts, final=True)
+    assert added == [b"a", b"", "\ufffd\ufffd".encode()]

@@ -57,6 +57,33 @@ def test_log_probs_of_a_completion():
     }
 
 
+def test_echo_goes_before_the_answer_once():
+    shape = Completion(asked(echo=True, log_probs=True), 7)
+    chunks = [chunk["choices"][0] for chunk in streamed(shape)]
+    texts = [
+        "".join(c["text"] for c in chunks if c["index"] == i) for i in (0, 1)
+    ]
+    assert texts == ["pa b", "px y"]
+    reply = Completion(asked(echo=True, log_probs=True), 7).whole(PIECES)
+    assert [choice["text"] for choice in reply["choices"]] == texts
+    assert reply["choices"][0]["logprobs"]["text_offset"] == [1, 2]
+
+
+def test_a_character_of_several_tokens_is_shown_by_its_bytes():
+    parts = [b"a", b"\xe2", b"\x82", b"\xac", b"b"]
+    tokens = tuple(Token(7, -0.5, 0.0, part) for part in parts)
+    one = Piece(0, "a€b", tokens, "stop", 3, False)
+    two = Piece(1, "", (), "stop", 3, False)
+    reply = Completion(asked(log_probs=True), 7).whole([one, two])
+    log_probs = reply["choices"][0]["logprobs"]
+    assert log_probs["text_offset"] == [0, 1, 1, 1, 2]
+    written = ["a", "bytes:\\xe2", "bytes:\\x82", "bytes:\\xac", "b"]
+    assert log_probs["tokens"] == written
+    reply = ChatCompletion(asked(log_probs=True), 7).whole([one, two])
+    content = reply["choices"][0]["logprobs"]["content"]
+    assert bytes(sum((c["bytes"] for c in content), [])).decode() == "a€b"
+
+
 def test_chunks_of_a_completion():
     chunks = streamed(Completion(asked(usage=True), 7))
     assert len({chunk["id"] for chunk in chunks}) == 1

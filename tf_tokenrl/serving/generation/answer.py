@@ -63,8 +63,17 @@ class Answer:
         return text[before:]
 
     def _first_stop(self, text: str) -> int | None:
-        places = [text.find(stop) for stop in self._stop]
-        return min((place for place in places if place >= 0), default=None)
+        """Where the stop text begins that is complete first, if one is.
+
+        Of two that end together it is the longer: what came in one token and
+        what came in several end alike.
+        """
+        found = [
+            (place + len(stop), place)
+            for stop in self._stop
+            if (place := text.find(stop)) >= 0
+        ]
+        return min(found)[1] if found else None
 
     def _held_back(self, text: str) -> int:
         """Length of the longest end of `text` that may begin a stop text."""
@@ -89,18 +98,33 @@ def settled(data: bytes, final: bool = False) -> str:
     return text if final else text.rstrip(_BROKEN)
 
 
-def token_texts(before: bytes, texts: Sequence[bytes]) -> list[bytes]:
+def token_texts(
+    before: bytes, texts: Sequence[bytes], final: bool = False
+) -> list[bytes]:
     """What each token added, given the answer before and after each.
 
-    A token that completes a character adds all of its bytes.
+    Together they are the bytes of the answer. U+FFFD at the end of a text
+    stands for bytes that are not a character yet, whose own values are not
+    known: such a token adds nothing, and the one that completes the character
+    adds all of its bytes.
+
+    Args:
+        before: the answer so far.
+        texts: the answer after each token.
+        final: nothing follows, so that U+FFFD at the end is part of it.
     """
     added = []
-    for text in texts:
-        same = 0
-        for old, new in zip(before, text, strict=False):
-            if old != new:
-                break
-            same += 1
-        added.append(text[same:])
-        before = text
+    done = len(_without_broken(before))
+    for number, text in enumerate(texts):
+        last = final and number == len(texts) - 1
+        known = text if last else _without_broken(text)
+        added.append(known[done:])
+        done = max(done, len(known))
     return added
+
+
+def _without_broken(text: bytes) -> bytes:
+    mark = _BROKEN.encode()
+    while text.endswith(mark):
+        text = text.removesuffix(mark)
+    return text

@@ -1,35 +1,49 @@
-"""Requests and replies in the shape of OpenAI's completions.
+"""Requests to OpenAI's paths: what may be in them, and what it asks for.
 
 Fields that would change the answer and are not here are refused, as unknown
-ones are; those that ask for nothing (`presence_penalty` 0, say) are accepted.
+ones are; those that ask for nothing (`presence_penalty` 0, say) and those that
+do not concern the answer (`store`) are accepted.
 """
 
-import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+import pydantic
+import pydantic_core
+from pydantic import Field
 
 from tf_tokenrl.serving.generation.convention import GenerationRequest
 
 MOST_ANSWERS = 128  # of one request
-_DEFAULT_TOKENS = 16  # of a completion; a chat's answer has no default limit
 _LONGEST = 2**31 - 1
-_NOTHING = {  # field -> the values with which it asks for nothing
+_LARGEST_SEED = 2**63 - 1 - MOST_ANSWERS  # each answer counts up from it
+_NOTHING: dict[str, tuple] = {  # field -> values with which it asks for nothing
     "presence_penalty": (0,),
     "frequency_penalty": (0,),
+    "repetition_penalty": (1,),
     "logit_bias": ({},),
-    "echo": (False,),
+    "min_p": (0,),
     "suffix": ("",),
     "top_logprobs": (0,),
     "response_format": ({"type": "text"},),
     "best_of": (1,),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "modalities": (["text"],),
 }
-_BOTH = {"model", "n", "stream", "stream_options", "stop", "max_tokens"}
-_BOTH |= {"temperature", "top_p", "seed", "user", "logprobs"}
-_BOTH |= {"presence_penalty", "frequency_penalty", "logit_bias"}
-_TEXT = _BOTH | {"prompt", "echo", "suffix", "best_of"}
-_CHAT = _BOTH | {"messages", "max_completion_tokens", "top_logprobs"}
-_CHAT |= {"response_format"}
+_NO_CONCERN = {
+    "metadata",
+    "parallel_tool_calls",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "user",
+}
+_STOPS = "a string or a list of up to four strings"
+_PROMPTS = "a string or a list of strings; token ids are not supported"
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -72,6 +86,7 @@ class Asked(NamedTuple):
         stream: send chunks as they come.
         usage: end a stream with a chunk of counts.
         log_probs: send those of the chosen tokens.
+        echo: begin each text with its prompt.
     """
 
     model: str
@@ -80,23 +95,95 @@ class Asked(NamedTuple):
     stream: bool
     usage: bool
     log_probs: bool
+    echo: bool = False
+
+
+class _Strict(pydantic.BaseModel):
+    """No number from a string, no NaN, no field without a name here."""
+
+    model_config = pydantic.ConfigDict(
+        strict=True, extra="forbid", allow_inf_nan=False
+    )
+
+
+class _StreamOptions(_Strict):
+    include_usage: bool = False
+    include_obfuscation: bool = False  # asks for padding that hides lengths
+
+
+class _Request(_Strict):
+    """What both kinds of requests may say."""
+
+    model: str
+    n: Annotated[int, Field(ge=1, le=MOST_ANSWERS)] = 1
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    top_p: Annotated[float, Field(ge=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=-1, le=_LONGEST)] = 0  # not OpenAI's
+    seed: Annotated[int, Field(ge=-(2**63), le=_LARGEST_SEED)] = Field(
+        default_factory=lambda: secrets.randbits(62)
+    )
+    stop: str | Annotated[list[str], Field(max_length=4)] = Field(
+        [], description=_STOPS
+    )
+    stream: bool = False
+    stream_options: _StreamOptions | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _options_belong_to_streams(self) -> "_Request":
+        if self.stream_options is not None and not self.stream:
+            raise pydantic_core.PydanticCustomError(
+                "stream_options", "'stream_options' needs 'stream' true"
+            )
+        return self
+
+
+class _Completion(_Request):
+    prompt: str | Annotated[list[str], Field(min_length=1)] = Field(
+        "", description=_PROMPTS
+    )
+    max_tokens: Annotated[int, Field(ge=1, le=_LONGEST)] = 16
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+    echo: bool = False
+
+
+class _Part(_Strict):
+    type: Literal["text"]
+    text: str
+
+
+class _Message(_Strict):
+    role: str
+    content: str | list[_Part] = Field(description="text")
+    name: str | None = None
+    refusal: None = None
+
+
+class _Chat(_Request):
+    messages: Annotated[list[_Message], Field(min_length=1)]
+    # The later name and the earlier one; without either the policy's limit.
+    max_completion_tokens: Annotated[int, Field(ge=1, le=_LONGEST)] = 0
+    max_tokens: Annotated[int, Field(ge=1, le=_LONGEST)] = 0
+    logprobs: bool = False
 
 
 def parse(body: bytes) -> dict[str, Any]:
     """The fields of a request.
 
     Raises:
-        RequestError: it is no JSON object, or names no model.
+        RequestError: it is not a JSON object, or names no model.
     """
     try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        # It refuses half a surrogate pair, which no text can hold.
+        fields = pydantic_core.from_json(body)
+    except ValueError as error:
         raise RequestError(
             f"The body of the request is not valid JSON: {error}."
         ) from error
     if not isinstance(fields, dict):
         raise RequestError("The body of the request must be a JSON object.")
-    _text(fields, "model")
+    model = fields.get("model")
+    if not isinstance(model, str) or not model:
+        raise RequestError("You must provide 'model', a string.", "model")
     return fields
 
 
@@ -106,26 +193,19 @@ def read_completion(fields: dict[str, Any]) -> Asked:
     Raises:
         RequestError: it cannot be answered as it stands.
     """
-    fields = _known(fields, _TEXT)
-    prompts = fields.get("prompt", "")
-    if isinstance(prompts, str):
-        prompts = [prompts]
-    if (
-        not isinstance(prompts, list)
-        or not prompts
-        or not all(isinstance(prompt, str) for prompt in prompts)
-    ):
+    request = _validated(_Completion, fields)
+    prompts = request.prompt
+    prompts = [prompts] if isinstance(prompts, str) else prompts
+    log_probs = request.logprobs is not None
+    if request.echo and log_probs:
         raise RequestError(
-            "'prompt' must be a string or a list of strings; token ids are "
-            "not supported.",
-            "prompt",
-            "invalid_type",
+            "'echo' with 'logprobs' asks for log-probs of the prompt, which "
+            "this server does not have: leave one of them out.",
+            "echo",
+            "unsupported_parameter",
         )
-    log_probs = fields.get("logprobs") is not None
-    if log_probs:
-        _whole(fields, "logprobs", 0, 0, 5)
-    limit = _whole(fields, "max_tokens", _DEFAULT_TOKENS, 1, _LONGEST)
-    return _asked(fields, prompts, limit, log_probs)
+    asked = _asked(request, prompts, request.max_tokens, log_probs)
+    return asked._replace(echo=request.echo)
 
 
 def read_chat(
@@ -140,164 +220,100 @@ def read_chat(
     Raises:
         RequestError: it cannot be answered as it stands.
     """
-    fields = _known(fields, _CHAT)
-    messages = fields.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise RequestError(
-            "'messages' must be a list of one message or more.",
-            "messages",
-            "invalid_type",
-        )
-    prompt = template([_message(i, m) for i, m in enumerate(messages)])
-    limit = 0
-    for name in ("max_tokens", "max_completion_tokens"):
-        limit = _whole(fields, name, limit, 1, _LONGEST)
-    return _asked(fields, [prompt], limit, _flag(fields, "logprobs"))
+    request = _validated(_Chat, fields)
+    prompt = template(
+        [
+            {"role": message.role, "content": _text(message.content)}
+            for message in request.messages
+        ]
+    )
+    limit = request.max_completion_tokens or request.max_tokens
+    return _asked(request, [prompt], limit, request.logprobs)
+
+
+def _validated(kind: type[_Request], fields: dict[str, Any]) -> Any:
+    """The fields as a request; null is the same as nothing."""
+    kept = {}
+    for name, value in fields.items():
+        if value is None or name in _NO_CONCERN:
+            continue
+        if name not in _NOTHING:
+            kept[name] = value
+        elif value not in _NOTHING[name]:
+            raise RequestError(
+                f"'{name}' is not supported by this server: leave it out.",
+                name,
+                "unsupported_parameter",
+            )
+    try:
+        return kind.model_validate(kept)
+    except pydantic.ValidationError as error:
+        raise _refusal(kind, error) from error
+
+
+def _refusal(
+    kind: type[_Request], error: pydantic.ValidationError
+) -> RequestError:
+    """The first thing that is wrong, in OpenAI's shape."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    if not first["loc"]:
+        return RequestError(f"{first['msg']}.", first["type"])
+    name, *inside = first["loc"]
+    if first["type"] == "extra_forbidden" and not inside:
+        return RequestError(f"Unrecognized request argument supplied: {name}")
+    where = str(name)
+    for step in inside:
+        where += f"[{step}]" if isinstance(step, int) else f".{step}"
+    reason = first["msg"].replace("Input should be", "expected", 1)
+    field = kind.model_fields.get(str(name))
+    if field is not None and field.description:  # of two types: name both
+        where, reason = str(name), f"expected {field.description}"
+    code = "invalid_value"
+    if first["type"] == "missing" or first["type"].endswith("_type"):
+        code = "invalid_type"
+    return RequestError(
+        f"Invalid value for '{where}': {reason}.", str(name), code
+    )
 
 
 def _asked(
-    fields: Mapping[str, Any], prompts: list[str], limit: int, log_probs: bool
+    request: _Request, prompts: list[str], limit: int, log_probs: bool
 ) -> Asked:
-    choices = _whole(fields, "n", 1, 1, MOST_ANSWERS)
-    if choices * len(prompts) > MOST_ANSWERS:
+    if request.n * len(prompts) > MOST_ANSWERS:
         raise RequestError(
             f"A request may ask for {MOST_ANSWERS} answers at most, prompts "
             "times 'n'.",
             "n",
             "invalid_value",
         )
-    largest = 2**63 - 1 - MOST_ANSWERS
-    seed = _whole(fields, "seed", secrets.randbits(62), -(2**63), largest)
-    temperature = _number(fields, "temperature", 1.0, 0.0, 2.0)
-    top_p = _number(fields, "top_p", 1.0, 0.0, 1.0)
-    stop = _stop(fields)
-    stream = _flag(fields, "stream")
+    stop = request.stop
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
     requests = [
         GenerationRequest(
-            prompt.encode("utf-8", "replace"),
-            seed + choice,
-            temperature,
+            prompt.encode(),
+            request.seed + choice,
+            request.temperature,
             limit,
-            0,
-            top_p,
-            stop,
+            max(request.top_k, 0),
+            request.top_p,
+            stops,
+            whole_prompt=True,
         )
         for prompt in prompts
-        for choice in range(choices)
+        for choice in range(request.n)
     ]
-    usage = _usage(fields, stream)
-    model = _text(fields, "model")
-    return Asked(model, requests, choices, stream, usage, log_probs)
-
-
-def _known(fields: dict[str, Any], known: set[str]) -> dict[str, Any]:
-    """The fields that are given, null being the same as nothing."""
-    for name, value in fields.items():
-        if name not in known:
-            raise RequestError(
-                f"Unrecognized request argument supplied: {name}"
-            )
-        if value is not None and value not in _NOTHING.get(name, (value,)):
-            raise RequestError(
-                f"'{name}' is not supported by this server: leave it out.",
-                name,
-                "unsupported_parameter",
-            )
-    return {n: value for n, value in fields.items() if value is not None}
-
-
-def _message(index: int, message: Any) -> dict[str, str]:
-    role = message.get("role") if isinstance(message, dict) else None
-    content = message.get("content") if isinstance(message, dict) else None
-    if isinstance(content, list):
-        parts = [p.get("text") for p in content if isinstance(p, dict)]
-        texts = [part for part in parts if isinstance(part, str)]
-        if len(texts) == len(content):
-            content = "".join(texts)
-    if not isinstance(role, str) or not isinstance(content, str):
-        raise RequestError(
-            f"messages[{index}] must have a 'role' and a 'content' of text.",
-            "messages",
-            "invalid_type",
-        )
-    return {"role": role, "content": content}
-
-
-def _usage(fields: Mapping[str, Any], stream: bool) -> bool:
-    options = fields.get("stream_options", {})
-    if not isinstance(options, dict) or (options and not stream):
-        raise RequestError(
-            "'stream_options' must be an object, and needs 'stream' true.",
-            "stream_options",
-        )
-    return _flag(options, "include_usage")
-
-
-def _stop(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    stop = fields.get("stop", [])
-    stop = [stop] if isinstance(stop, str) else stop
-    if (
-        not isinstance(stop, list)
-        or len(stop) > 4
-        or not all(isinstance(text, str) for text in stop)
-    ):
-        raise RequestError(
-            "'stop' must be a string or a list of up to four strings.",
-            "stop",
-            "invalid_type",
-        )
-    return tuple(stop)
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not value:
-        raise RequestError(f"You must provide '{name}', a string.", name)
-    return value
-
-
-def _flag(fields: Mapping[str, Any], name: str) -> bool:
-    value = fields.get(name, False)
-    if not isinstance(value, bool):
-        raise _wrong_type(name, "true or false")
-    return value
-
-
-def _whole(
-    fields: Mapping[str, Any], name: str, default: int, low: int, high: int
-) -> int:
-    value = fields.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _wrong_type(name, "an integer")
-    if name in fields and not low <= value <= high:
-        raise _out_of_range(name, low, high)
-    return value
-
-
-def _number(
-    fields: Mapping[str, Any],
-    name: str,
-    default: float,
-    low: float,
-    high: float,
-) -> float:
-    value = fields.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong_type(name, "a number")
-    if not low <= value <= high:  # NaN is not, either
-        raise _out_of_range(name, low, high)
-    return float(value)
-
-
-def _wrong_type(name: str, wanted: str) -> RequestError:
-    return RequestError(
-        f"Invalid type for '{name}': expected {wanted}.", name, "invalid_type"
+    options = request.stream_options
+    return Asked(
+        request.model,
+        requests,
+        request.n,
+        request.stream,
+        options is not None and options.include_usage,
+        log_probs,
     )
 
 
-def _out_of_range(name: str, low: float, high: float) -> RequestError:
-    return RequestError(
-        f"Invalid value for '{name}': expected {low} to {high}.",
-        name,
-        "invalid_value",
-    )
+def _text(content: str | list[_Part]) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part.text for part in content)

@@ -22,6 +22,7 @@ never changes the text it has told, except that U+FFFD at its end may become
 the character that was not complete.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -30,10 +31,12 @@ import numpy as np
 
 from tf_tokenrl.serving.models.servable import Servable
 from tf_tokenrl.serving.request_context import RequestContext
-from tf_tokenrl.serving.status import StatusError
+from tf_tokenrl.serving.status import StatusError, invalid
 
 BEGIN, ADVANCE = "stream_begin", "stream_advance"
 _STEPS = "steps"
+# Each is looked for after each token, while all other answers wait.
+_MOST_STOPS, _LONGEST_STOP = 16, 1024
 
 State = dict[str, np.ndarray]
 
@@ -43,6 +46,7 @@ class GenerationRequest(NamedTuple):
 
     Attributes:
         stop: texts that end the answer and are not part of it.
+        whole_prompt: refuse a prompt that the model would cut.
     """
 
     prompt: bytes
@@ -52,6 +56,39 @@ class GenerationRequest(NamedTuple):
     top_k: int = 0
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
+    whole_prompt: bool = False
+
+    def check(self, longest_prompt: int) -> None:
+        """Refuse what has no meaning, before it can harm other rows.
+
+        Args:
+            longest_prompt: bytes.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT.
+        """
+        if not math.isfinite(self.temperature):
+            raise invalid(f"temperature must be finite: {self.temperature}")
+        if not 0 <= self.top_p <= 1:  # which NaN is not either
+            raise invalid(f"top_p must be from 0 to 1: {self.top_p}")
+        if len(self.prompt) > longest_prompt:
+            raise PromptTooLong(
+                f"The prompt has {len(self.prompt)} bytes, and this server "
+                f"reads {longest_prompt} at most: shorten it."
+            )
+        if len(self.stop) > _MOST_STOPS:
+            raise invalid(f"At most {_MOST_STOPS} stop texts are looked for.")
+        if max(map(len, self.stop), default=0) > _LONGEST_STOP:
+            raise invalid(
+                f"A stop text may have {_LONGEST_STOP} characters at most."
+            )
+
+
+class PromptTooLong(StatusError):
+    """INVALID_ARGUMENT, for a prompt that would be cut."""
+
+    def __init__(self, text: str):
+        super().__init__(grpc.StatusCode.INVALID_ARGUMENT, text)
 
 
 class DecodedChunk(NamedTuple):

@@ -1,9 +1,7 @@
 """The loops of all versions that are being asked."""
 
 import collections
-import contextlib
 import threading
-from collections.abc import Iterator
 
 from tf_tokenrl.serving.generation.convention import Generator
 from tf_tokenrl.serving.generation.loop import Loop, Settings
@@ -27,41 +25,37 @@ class Loops:
         self._users: collections.Counter[Version] = collections.Counter()
         self._loops: dict[Version, Loop] = {}
 
-    @contextlib.contextmanager
-    def writing(
-        self, version: Version, pending: PendingRequest
-    ) -> Iterator[None]:
-        """Write a request's answers; it is cancelled when the block ends.
+    def write(self, version: Version, pending: PendingRequest) -> None:
+        """Write a request's answers.
+
+        A version has one loop for as long as any answer is in work, even for
+        nobody: its slots bound what the version does, whoever waits.
 
         Args:
-            version: an acquired one.
+            version: an acquired one; `pending.held` gives it back.
             pending: a new one.
 
         Raises:
-            StatusError: the version cannot stream, or too many answers are
-                waiting.
+            StatusError: the version cannot stream, the request asks for
+                what has no meaning, or too many answers are waiting.
         """
-        with self._of(version) as loop:
-            loop.submit(pending)
-            try:
-                yield
-            finally:
-                pending.cancel()
-
-    @contextlib.contextmanager
-    def _of(self, version: Version) -> Iterator[Loop]:
-        with self._lock:
-            if version not in self._loops:
-                assert version.servable is not None  # as it is in use
-                generator = Generator(version.servable)
-                loop = Loop(generator, self._settings)
-                self._loops[version] = loop
-            self._users[version] += 1
-            loop = self._loops[version]
         try:
-            yield loop
-        finally:
+            for row in pending.waiting:
+                row.request.check(self._settings.longest_prompt)
             with self._lock:
-                self._users[version] -= 1
-                if not self._users[version]:
-                    del self._users[version], self._loops[version]
+                if version not in self._loops:
+                    generator = Generator(version.loaded)
+                    self._loops[version] = Loop(generator, self._settings)
+                self._users[version] += 1
+                loop = self._loops[version]
+            pending.held.callback(self._let_go, version)
+            loop.submit(pending)
+        except BaseException:
+            pending.held.close()
+            raise
+
+    def _let_go(self, version: Version) -> None:
+        with self._lock:
+            self._users[version] -= 1
+            if not self._users[version]:
+                del self._users[version], self._loops[version]

@@ -25,6 +25,11 @@ TOKENS = Counter(
     "Tokens that were written.",
     registry=REGISTRY,
 )
+TRUNCATED = Counter(
+    "tf_tokenrl_truncated_prompts",
+    "Prompts that were longer than the model reads.",
+    registry=REGISTRY,
+)
 QUEUE = Gauge(
     "tf_tokenrl_queue_length",
     "Answers that wait for a slot.",

@@ -4,8 +4,9 @@ import asyncio
 import collections
 import contextlib
 import queue
+import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import grpc
@@ -71,7 +72,7 @@ class Row:
         ended, stopped = bool(chunk.ended[place]), bool(chunk.stopped[place])
         emitted = self._answer.add(texts, ended, stopped)
         kept = min(emitted.tokens, count)
-        added = token_texts(self._text, texts[:kept])
+        added = token_texts(self._text, texts[:kept], bool(emitted.finish))
         self._text = texts[-1]
         columns = (chunk.token_ids, chunk.log_probs, chunk.values)
         numbers = [column[place, :kept].tolist() for column in columns]
@@ -91,6 +92,9 @@ class PendingRequest:
     Attributes:
         waiting: the answers that no loop has begun.
         cancelled: nobody wants the rest.
+        held: what the work needs (a version that stays loaded, for one);
+            closed when the last answer has left the loop, however it ends
+            and whether or not somebody still listens.
     """
 
     def __init__(self, requests: Sequence[GenerationRequest]):
@@ -98,7 +102,10 @@ class PendingRequest:
             Row(self, index, request) for index, request in enumerate(requests)
         )
         self.cancelled = False
-        self._unfinished = len(self.waiting)
+        self.held = contextlib.ExitStack()
+        self._lock = threading.Lock()
+        self._cancel: Callable[[PendingRequest], object] | None = None
+        self._unfinished = self._in_work = len(self.waiting)
         self._pieces: queue.SimpleQueue = queue.SimpleQueue()
 
     def __iter__(self) -> Iterator[Piece]:
@@ -116,8 +123,33 @@ class PendingRequest:
 
     def cancel(self) -> None:
         """Nobody wants the rest; the slots are free at the next advance."""
-        self.cancelled = True
-        self.emit(StatusError(grpc.StatusCode.CANCELLED, "CANCELLED"))
+        self.fail(StatusError(grpc.StatusCode.CANCELLED, "CANCELLED"))
+
+    def fail(self, error: StatusError) -> None:
+        """Say what went wrong; whoever listens gets nothing after it."""
+        with self._lock:
+            first, self.cancelled = not self.cancelled, True
+            listener = self._cancel
+        if first:
+            self.emit(error)
+            if listener is not None:
+                listener(self)
+
+    def when_cancelled(self, listener: "Callable[[PendingRequest], object]"):
+        """Have the listener called by the first `cancel` or `fail`."""
+        with self._lock:
+            self._cancel = listener
+            late = self.cancelled
+        if late:
+            listener(self)
+
+    def left(self, count: int) -> None:
+        """Count answers that the loop has let go of."""
+        with self._lock:
+            self._in_work -= count
+            done = not self._in_work
+        if done:
+            self.held.close()
 
     def _counted(self, piece: Piece | StatusError) -> Piece:
         if isinstance(piece, StatusError):

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
+import pydantic_core
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -18,8 +20,12 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tf_tokenrl.client.protos import StreamRequest
 from tf_tokenrl.serving.generation import chat, completions, shapes
 from tf_tokenrl.serving.generation.completions import Asked, RequestError
+from tf_tokenrl.serving.generation.convention import PromptTooLong
 from tf_tokenrl.serving.generation.loops import Loops
-from tf_tokenrl.serving.generation.pending_request import AsyncPendingRequest
+from tf_tokenrl.serving.generation.pending_request import (
+    AsyncPendingRequest,
+    Piece,
+)
 from tf_tokenrl.serving.generation.service import (
     generation_request,
     respond,
@@ -40,72 +46,193 @@ _CODES = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+_Handler = Callable[[Request], Awaitable[ASGIApp]]
+_Read = Callable[[dict[str, Any], Version], tuple[Asked, shapes.Completion]]
 
 
-def routes(repository: Repository, loops: Loops) -> list[Route]:
-    """The routes, to be asked before those of TensorFlow Serving."""
+class Generation:
+    """The routes, to be asked before those of TensorFlow Serving.
 
-    def completion(fields: dict[str, Any], version: Version):
-        asked = completions.read_completion(fields)
-        return asked, shapes.Completion(asked, version.number)
+    Args:
+        repository: the models.
+        loops: which write the answers.
+        timeout_in_ms: in which an answer must be whole, and a stream begin;
+            0 is never.
+    """
 
-    def chat_completion(fields: dict[str, Any], version: Version):
-        asked = completions.read_chat(
-            fields, lambda messages: chat.prompt(version.path, messages)
-        )
-        return asked, shapes.ChatCompletion(asked, version.number)
+    def __init__(
+        self, repository: Repository, loops: Loops, timeout_in_ms: int
+    ):
+        self._repository = repository
+        self._loops = loops
+        self._seconds = timeout_in_ms / 1000 if timeout_in_ms > 0 else None
 
-    async def complete(request: Request) -> ASGIApp:
-        return await _complete(repository, loops, request, completion)
+    def routes(self) -> list[Route]:
+        """All of them; each also answers the methods that it does not take."""
+        handlers = {
+            "/tf_tokenrl/v1/stream": self._stream,
+            "/v1/completions": _as_openai(self._complete),
+            "/v1/chat/completions": _as_openai(self._converse),
+        }
+        return [
+            Route(path, _posted(handler), methods=_METHODS)
+            for path, handler in handlers.items()
+        ]
 
-    async def converse(request: Request) -> ASGIApp:
-        return await _complete(repository, loops, request, chat_completion)
-
-    async def stream(request: Request) -> ASGIApp:
-        return await _stream(repository, loops, request)
-
-    return [
-        Route("/tf_tokenrl/v1/stream", stream, methods=["POST"]),
-        Route("/v1/completions", complete, methods=["POST"]),
-        Route("/v1/chat/completions", converse, methods=["POST"]),
-    ]
-
-
-async def _stream(
-    repository: Repository, loops: Loops, request: Request
-) -> ASGIApp:
-    """`tf_tokenrl.v1.Generation/Stream` as JSON and server-sent events."""
-    try:
-        message = _message(await request.body())
-        with contextlib.ExitStack() as stack:
-            version = stack.enter_context(repository.acquire(spec_of(message)))
-            pending = AsyncPendingRequest([generation_request(message)])
-            stack.enter_context(loops.writing(version, pending))
-            number, kept = version.number, stack.pop_all()
-    except StatusError as error:
-        return JSONResponse({"error": error.truncated}, _http_code(error))
-
-    async def events() -> AsyncIterator[dict]:
+    async def _stream(self, request: Request) -> ASGIApp:
+        """`tf_tokenrl.v1.Generation/Stream` as server-sent events."""
         try:
-            async for piece in pending:
-                yield json_format.MessageToDict(
-                    respond(piece, number),
-                    preserving_proto_field_name=True,
-                    always_print_fields_with_no_presence=True,
-                )
+            message = await _apart(_message, await request.body())
+            pending = AsyncPendingRequest([generation_request(message)])
+            spec = spec_of(message)
+            version = pending.held.enter_context(self._repository.acquire(spec))
+            self._loops.write(version, pending)
+            pieces = await self._begun(request, pending)
         except StatusError as error:
-            yield {"error": error.truncated}
+            return JSONResponse({"error": error.truncated}, _http_code(error))
 
-    return _Events(events(), pending, kept)
+        async def events() -> AsyncIterator[dict]:
+            try:
+                async for piece in pieces:
+                    yield json_format.MessageToDict(
+                        respond(piece, version.number),
+                        preserving_proto_field_name=True,
+                        always_print_fields_with_no_presence=True,
+                    )
+            except StatusError as error:
+                yield {"error": error.truncated}
+
+        return _Events(events(), pending)
+
+    async def _complete(self, request: Request) -> ASGIApp:
+        def read(fields: dict[str, Any], version: Version):
+            asked = completions.read_completion(fields)
+            return asked, shapes.Completion(asked, version.number)
+
+        return await self._answer(request, read, "prompt")
+
+    async def _converse(self, request: Request) -> ASGIApp:
+        def read(fields: dict[str, Any], version: Version):
+            asked = completions.read_chat(
+                fields, lambda messages: _rendered(version, messages)
+            )
+            return asked, shapes.ChatCompletion(asked, version.number)
+
+        return await self._answer(request, read, "messages")
+
+    async def _answer(
+        self, request: Request, read: _Read, field: str
+    ) -> ASGIApp:
+        fields = await _apart(completions.parse, await request.body())
+        spec = ModelSpec(name=fields["model"])
+        try:
+            with contextlib.ExitStack() as stack:
+                version = stack.enter_context(self._repository.acquire(spec))
+                asked, shape = await _apart(read, fields, version)
+                pending = AsyncPendingRequest(asked.requests)
+                pending.held.push(stack.pop_all())
+            self._loops.write(version, pending)
+            pieces = await self._begun(request, pending)
+            if asked.stream:
+                return _Events(_chunks(pieces, shape), pending)
+            async with _watching(request.receive, pending), self._in_time():
+                whole = [piece async for piece in pieces]
+            return JSONResponse(shape.whole(whole))
+        except PromptTooLong as error:
+            raise RequestError(
+                error.text, field, "context_length_exceeded"
+            ) from error
+
+    async def _begun(
+        self, request: Request, pending: AsyncPendingRequest
+    ) -> AsyncIterator[Piece]:
+        """The pieces, once there is one: what fails before has a status."""
+        pieces = aiter(pending)
+        async with _watching(request.receive, pending), self._in_time():
+            first = await anext(pieces)
+
+        async def all_of_them() -> AsyncIterator[Piece]:
+            yield first
+            async for piece in pieces:
+                yield piece
+
+        return all_of_them()
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._seconds):
+                yield
+        except TimeoutError as error:
+            raise StatusError(
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                "The answer took longer than --rest_api_timeout_in_ms.",
+            ) from error
+
+
+def _rendered(version: Version, messages: completions.Messages) -> str:
+    """Whatever a template does wrong is a matter of model and messages."""
+    try:
+        return chat.prompt(version.path, messages)
+    except RequestError:
+        raise
+    except Exception as error:
+        raise RequestError(
+            "The model's chat template cannot take these messages: "
+            f"{type(error).__name__}: {error}.",
+            "messages",
+        ) from error
+
+
+async def _apart(function: Callable, *arguments) -> Any:
+    """In a thread, for it takes time in proportion to what a client sent."""
+    return await asyncio.to_thread(function, *arguments)
+
+
+def _posted(handler: _Handler) -> _Handler:
+    async def answer(request: Request) -> ASGIApp:
+        if request.method == "POST":
+            return await handler(request)
+        return JSONResponse(
+            RequestError(
+                f"Not allowed to {request.method} on {request.url.path}: send "
+                "a POST.",
+                status=405,
+            ).body,
+            405,
+            {"Allow": "POST"},
+        )
+
+    return answer
+
+
+def _as_openai(handler: _Handler) -> _Handler:
+    """Give every error OpenAI's shape."""
+
+    async def answer(request: Request) -> ASGIApp:
+        headers: Mapping[str, str] | None = None
+        try:
+            return await handler(request)
+        except RequestError as error:
+            refusal = error
+        except StatusError as error:
+            refusal = _refusal(error)
+        except HTTPException as error:  # a body that is too long, for one
+            refusal = RequestError(error.detail, status=error.status_code)
+            headers = error.headers
+        return JSONResponse(refusal.body, refusal.status, headers)
+
+    return answer
 
 
 def _message(body: bytes) -> Message:
     """A request from JSON, in which the prompt is text and not base64."""
     try:
-        fields = json.loads(body)
+        fields = pydantic_core.from_json(body)
         prompt = fields.pop("prompt", "")
         message = json_format.ParseDict(fields, StreamRequest())
-        message.prompt = prompt.encode("utf-8", "replace")
+        message.prompt = prompt.encode()
     except (
         ValueError,
         TypeError,
@@ -119,38 +246,11 @@ def _message(body: bytes) -> Message:
     return message
 
 
-async def _complete(
-    repository: Repository,
-    loops: Loops,
-    request: Request,
-    read: Callable[[dict, Version], tuple[Asked, shapes.Completion]],
-) -> ASGIApp:
-    try:
-        fields = completions.parse(await request.body())
-        with contextlib.ExitStack() as stack:
-            spec = ModelSpec(name=fields["model"])
-            version = stack.enter_context(repository.acquire(spec))
-            asked, shape = read(fields, version)
-            pending = AsyncPendingRequest(asked.requests)
-            stack.enter_context(loops.writing(version, pending))
-            if asked.stream:
-                return _Events(
-                    _chunks(pending, shape), pending, stack.pop_all()
-                )
-            async with _watching(request.receive, pending):
-                pieces = [piece async for piece in pending]
-            return JSONResponse(shape.whole(pieces))
-    except RequestError as error:
-        return JSONResponse(error.body, error.status)
-    except StatusError as error:
-        return JSONResponse(_refusal(error).body, _refusal(error).status)
-
-
 async def _chunks(
-    pending: AsyncPendingRequest, shape: shapes.Completion
+    pieces: AsyncIterator[Piece], shape: shapes.Completion
 ) -> AsyncIterator[dict | str]:
     try:
-        async for piece in pending:
+        async for piece in pieces:
             for chunk in shape.chunks(piece):
                 yield chunk
         for chunk in shape.end():
@@ -166,16 +266,12 @@ class _Events:
     Args:
         events: JSON objects, or texts sent as they are.
         pending: what they come from.
-        held: closed with the connection.
     """
 
     def __init__(
-        self,
-        events: AsyncIterator[dict | str],
-        pending: AsyncPendingRequest,
-        held: contextlib.ExitStack,
+        self, events: AsyncIterator[dict | str], pending: AsyncPendingRequest
     ):
-        self._events, self._pending, self._held = events, pending, held
+        self._events, self._pending = events, pending
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send
@@ -183,8 +279,9 @@ class _Events:
         headers = {
             "content-type": "text/event-stream; charset=utf-8",
             "cache-control": "no-cache",
+            "x-accel-buffering": "no",  # or nginx would collect the pieces
         }
-        with self._held, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
             async with _watching(receive, self._pending):
                 await send(
                     {
@@ -214,7 +311,7 @@ def _body(event: dict | str) -> dict[str, Any]:
 async def _watching(
     receive: Receive, pending: AsyncPendingRequest
 ) -> AsyncIterator[None]:
-    """Cancel the request when the client goes away within the block."""
+    """Cancel the request when its client, or the server, goes away."""
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -224,6 +321,9 @@ async def _watching(
     watcher = asyncio.create_task(watch())
     try:
         yield
+    except BaseException:
+        pending.cancel()
+        raise
     finally:
         watcher.cancel()
 

@@ -61,14 +61,15 @@ def stream(
     """
     spec = spec_of(request)
     pending = PendingRequest([generation_request(request)])
-    with (
-        repository.acquire(spec) as version,
-        loops.writing(version, pending),
-    ):
-        if not context.add_callback(pending.cancel):
-            pending.cancel()
+    version = pending.held.enter_context(repository.acquire(spec))
+    loops.write(version, pending)
+    if not context.add_callback(pending.cancel):
+        pending.cancel()
+    try:
         for piece in pending:
             yield respond(piece, version.number)
+    finally:
+        pending.cancel()
 
 
 def _parsed(data: bytes) -> Message:
@@ -94,13 +95,14 @@ def spec_of(request: Message) -> ModelSpec:
 
 def generation_request(request: Message) -> GenerationRequest:
     """The answer that a request wants."""
+    top_p = request.top_p if request.HasField("top_p") else 1.0
     return GenerationRequest(
         request.prompt,
         request.seed,
         request.temperature,
         request.max_new_tokens,
         request.top_k,
-        request.top_p or 1.0,
+        top_p,
         tuple(request.stop),
     )
 

@@ -1,5 +1,6 @@
 """Answers in the shape of OpenAI's completions, whole or in chunks."""
 
+import codecs
 import time
 import uuid
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,11 @@ class Completion:
     def __init__(self, asked: Asked, version: int):
         self._asked = asked
         self._kept: list[list[Piece]] = [[] for _ in asked.requests]
-        self._offsets = [0] * len(asked.requests)
+        self._echoes = [
+            request.prompt.decode(errors="replace") if asked.echo else ""
+            for request in asked.requests
+        ]
+        self._offsets = [_Offset(len(echo)) for echo in self._echoes]
         self._rest: Json = {"usage": None} if asked.usage else {}
         self._head = {
             "id": f"{self.prefix}-{uuid.uuid4().hex}",
@@ -60,12 +65,14 @@ class Completion:
         return self._object(self.kind, choices, usage=self._usage())
 
     def _opening(self, index: int) -> list[Json]:
-        return []
+        echo = self._echoes[index]
+        return [self._shaped(index, echo, [], "")] if echo else []
 
     def _choice(self, answer: Sequence[Piece]) -> Json:
         return self._shaped(
             answer[-1].row,
-            "".join(piece.text for piece in answer),
+            self._echoes[answer[-1].row]
+            + "".join(piece.text for piece in answer),
             [token for piece in answer for token in piece.tokens],
             answer[-1].finish,
         )
@@ -86,13 +93,10 @@ class Completion:
     def _log_probs(self, index: int, tokens: Sequence[Token]) -> Json | None:
         if not self._asked.log_probs:
             return None
-        texts = [_readable(token) for token in tokens]
-        offsets = []
-        for text in texts:
-            offsets.append(self._offsets[index])
-            self._offsets[index] += len(text)
+        offset = self._offsets[index]
+        offsets = [offset.before(token) for token in tokens]
         return {
-            "tokens": texts,
+            "tokens": [_readable(token) for token in tokens],
             "token_logprobs": [token.log_prob for token in tokens],
             "top_logprobs": None,
             "text_offset": offsets,
@@ -164,5 +168,22 @@ class ChatCompletion(Completion):
         return {"content": content, "refusal": None}
 
 
+class _Offset:
+    """Where each token begins, in characters that are complete before it."""
+
+    def __init__(self, start: int):
+        self._next = start
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def before(self, token: Token) -> int:
+        here = self._next
+        self._next += len(self._decoder.decode(token.text))
+        return here
+
+
 def _readable(token: Token) -> str:
-    return token.text.decode("utf-8", "replace")
+    """The token's text; where it is no text of its own, its bytes."""
+    try:
+        return token.text.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token.text)
