@@ -6,7 +6,14 @@ import pytest
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from tests.support import reloading, served
-from tests.support.asking import SECONDS, X, ask, failure, with_version
+from tests.support.asking import (
+    SECONDS,
+    X,
+    ask,
+    failure,
+    spec,
+    with_version,
+)
 from tests.support.reloading import listing
 from tests.support.rest_client import Client
 from tf_tokenrl.errors import TokenRLError
@@ -171,11 +178,54 @@ def test_a_new_model_that_cannot_be_loaded(one):
     assert one.states("broken") == {4: "END"}
 
 
-def test_who_waits_for_an_empty_directory_can_stop_waiting(one):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("empty", "No versions of servable empty found under base path "),
+        ("missing", "Could not find base path "),
+    ],
+)
+def test_nobody_waits_for_what_is_not_there(one, name, reason):
     (one.folder / "empty").mkdir(exist_ok=True)
-    text = listing(one.folder, "one", "empty")
-    assert one.refusal(text, seconds=0.1)[0] == "DEADLINE_EXCEEDED"
+    code, text = one.refusal(listing(one.folder, "one", name))
+    assert code == "UNKNOWN"
+    assert f"{{{{{{name: {name}}} due to error: NOT_FOUND: {reason}" in text
+    assert one.answers("one") == 2
+    served.put(one.folder / "late", 1)
+    one.reload(listing(one.folder, "one", "late"))
+    assert one.answers("late") == 1
     one.reload(listing(one.folder, "one"))
+
+
+def test_a_new_path_is_loaded_even_under_the_same_version_number(one):
+    elsewhere = one.folder / "elsewhere"
+    served.put(elsewhere, 2)
+    text = listing(one.folder, "one")
+    moved = text.replace(f"{one.folder}/one", str(elsewhere))
+    old, new = str(one.folder / "one" / "2"), str(elsewhere / "2")
+    for config, path in ((moved, new), (text, old), (moved, new), (text, old)):
+        one.reload(config)
+        with one.server._repository.acquire(spec("one")) as version:
+            assert version.path == path
+        assert one.states("one")[2] == "AVAILABLE"
+    code, text = one.refusal(moved.replace("elsewhere", "nowhere"))
+    assert code == "UNKNOWN" and "Could not find base path" in text
+    assert one.answers("one") == 2
+    one.reload(listing(one.folder, "one"))
+
+
+def test_a_wrong_path_in_the_file_stops_nothing_else(one, caplog):
+    path = one.folder / "mistyped.config"
+    watched = ConfigFile(str(path), 1, one.server._repository)
+    path.write_text(listing(one.folder, "one", "twwo"))
+    watched.look()
+    assert "Could not find base path" in caplog.text
+    path.write_text(listing(one.folder, "one", "two"))
+    watched.look()
+    assert one.settled("two", {2: "AVAILABLE"})
+    path.write_text(listing(one.folder, "one"))
+    watched.look()
+    assert one.settled("two", {2: "END"})
 
 
 def test_the_file_is_read_again(one, caplog):

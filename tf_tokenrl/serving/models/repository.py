@@ -125,37 +125,54 @@ class Repository:
         self,
         config: ModelServerConfig,
         context: RequestContext = UNLIMITED,
-        anywhere: bool = False,
     ) -> None:
         """Serve other models, and return when the new ones can answer.
 
         A model that is not in the new configuration is retired, one that
-        stays goes on under the new policy.
+        stays goes on under the new policy, or from the new path.
 
         Args:
             config: what to serve.
             context: who asks for it.
-            anywhere: who asks may name any path.
 
         Raises:
             StatusError: the configuration is refused, and nothing has
-                changed; or a new model has failed for good or the caller has
-                gone, and it stays in effect.
+                changed; or a new model is not there or has failed for good, or
+                the caller has gone, and it stays in effect.
         """
-        with self._reloading:
-            new = self._replace(config, anywhere)
-        self._look_all()
-        self._wake.set()
-        self._wait(new, context.cancellation)
-        if any(model.failed for model in new):
+        new = self._take_over(config, anywhere=False)
+        # What is not there, waiting would not bring.
+        self._wait([m for m in new if not m.problem], context.cancellation)
+        if any(model.failed or model.problem for model in new):
             raise _unavailable(new, "model(s)")
         if context.cancellation is not None and context.cancellation.cancelled:
             raise StatusError(grpc.StatusCode.CANCELLED, "Cancelled")
+
+    def follow(self, config: ModelServerConfig) -> None:
+        """Serve other models, wherever they are, and wait for none of them.
+
+        For a file that is looked at again and again: a model whose directory
+        is missing is looked for again, and keeps no other from being served.
+
+        Raises:
+            StatusError: the configuration is refused, and nothing has changed.
+        """
+        self._take_over(config, anywhere=True)
 
     def poll(self) -> None:
         """One round: look at the directories, load and retire."""
         self._look_all()
         self._advance_all()
+
+    def _take_over(
+        self, config: ModelServerConfig, anywhere: bool
+    ) -> list[Model]:
+        """Begin to serve other models; those that are new or elsewhere."""
+        with self._reloading:
+            new = self._replace(config, anywhere)
+        self._look_all()
+        self._wake.set()
+        return new
 
     def _replace(
         self, config: ModelServerConfig, anywhere: bool
@@ -176,6 +193,10 @@ class Repository:
             model.name: configs.platform(model)
             for model in self._config.model_config_list.config
         }
+        paths = {
+            model.name: model.base_path
+            for model in self._config.model_config_list.config
+        }
         models = config.model_config_list.config
         for model in models:
             if model.name in before:
@@ -191,7 +212,7 @@ class Repository:
         return [
             self._models[model.name]
             for model in models
-            if model.name not in before
+            if paths.get(model.name) != model.base_path
         ]
 
     def _with(
@@ -244,8 +265,9 @@ class Repository:
             if self._stopped:
                 return
             if seconds > 0:
-                self._look_all()
-            self._advance_all()
+                self.poll()
+            else:
+                self._advance_all()
 
     def _pause(self, poll_seconds: int) -> float | None:
         times = [m.next_try for m in self._models.values()]
@@ -319,6 +341,11 @@ def _unavailable(models: Collection[Model], noun: str) -> StatusError:
         for model in models
         if not model.available
         for version in model.failed
+    ]
+    lost += [
+        f"{{{{name: {model.name}}} due to error: NOT_FOUND: {model.problem}}}, "
+        for model in models
+        if model.problem
     ]
     return StatusError(
         grpc.StatusCode.UNKNOWN,

@@ -64,6 +64,10 @@ class Model:
         loads: where loads run.
         unloads: where versions are closed.
         notify: called after each load.
+
+    Attributes:
+        problem: why the last look at the directory found no version; "" if
+            it found one.
     """
 
     def __init__(
@@ -85,22 +89,35 @@ class Model:
         self._notify = notify
         self._looking = threading.Lock()
         self._lock = threading.Lock()
-        self._versions: dict[int, Version] = {}
+        # What is at another path is another version, even under one number:
+        # the later in the list is the later in time.
+        self._versions: list[Version] = []
         self._aspired: list[Version] = []
         self._warned: set[str] = set()
+        self.problem = ""
 
     @property
     def versions(self) -> list[Version]:
-        """Every version ever seen, the highest number first."""
+        """Every version ever seen, the highest number first.
+
+        Of two with one number it is the one that answers, or the later.
+        """
         with self._lock:
-            return sorted(
-                self._versions.values(), key=lambda v: v.number, reverse=True
-            )
+            found: dict[int, Version] = {}
+            for version in self._versions:
+                known = found.get(version.number)
+                if (
+                    known is None
+                    or known.state is not State.AVAILABLE
+                    or version.state is State.AVAILABLE
+                ):
+                    found[version.number] = version
+        return sorted(found.values(), key=lambda v: v.number, reverse=True)
 
     @property
     def available(self) -> bool:
-        """True once there is a version to answer with."""
-        return any(v.state is State.AVAILABLE for v in self.versions)
+        """True once one of the versions that are wanted can answer."""
+        return any(v.state is State.AVAILABLE for v in self._aspired)
 
     @property
     def failed(self) -> list[Version]:
@@ -152,7 +169,13 @@ class Model:
         with self._looking:
             paths = {}
             if self._config is not None:
-                paths = find_versions(self._config, self._warn)
+                try:
+                    paths = find_versions(self._config, self._warn)
+                except OSError as error:
+                    self.problem = str(error)
+                    raise
+            if paths:
+                self.problem = ""
             self._aspire(paths)
 
     def advance(self) -> None:
@@ -165,16 +188,16 @@ class Model:
     def close(self) -> None:
         """Close every version; requests that still run are cancelled."""
         self._aspired = []
-        for version in self.versions:
+        for version in self._versions:
             version.state = State.END
             if version.servable is not None:
                 version.servable.close()
 
     def _pick(self, number: int | None) -> Version:
         ready = {
-            n: v
-            for n, v in self._versions.items()
-            if v.state is State.AVAILABLE
+            version.number: version
+            for version in self._versions
+            if version.state is State.AVAILABLE
         }
         if number is None:
             number = max(ready, default=None)
@@ -188,13 +211,27 @@ class Model:
         wanted = []
         with self._lock:
             for number, path in sorted(paths.items()):
-                version = self._versions.get(number)
-                if version is None or self._gone(version):
-                    version = self._versions[number] = Version(number, path)
+                version = self._current(number, path)
                 if version.state is State.UNLOADING:  # still loaded, in use
                     version.state = State.AVAILABLE
                 wanted.append(version)
             self._aspired = wanted
+
+    def _current(self, number: int, path: str) -> Version:
+        """The version at a path, from now on the latest of its number."""
+        version = Version(number, path)
+        for known in self._versions:
+            same = (known.number, known.path) == (number, path)
+            if same and not self._gone(known):
+                version = known
+        self._versions = [
+            known
+            for known in self._versions
+            if known.number != number
+            or (known is not version and not self._gone(known))
+        ]
+        self._versions.append(version)
+        return version
 
     def _gone(self, version: Version) -> bool:
         if version.state is State.UNLOADING:
@@ -255,8 +292,16 @@ class Model:
             v.state is State.AVAILABLE for v in self._aspired
         ):
             return
-        for version in set(self.versions) - set(self._aspired):
-            self._retire(version)
+        coming = {
+            version.number
+            for version in self._aspired
+            if version.state in (State.START, State.LOADING)
+        }
+        with self._lock:
+            unwanted = set(self._versions) - set(self._aspired)
+        for version in unwanted:
+            if version.number not in coming:  # what takes its place
+                self._retire(version)
 
     def _retire(self, version: Version) -> None:
         with self._lock:
@@ -277,6 +322,7 @@ class Model:
             self._unloads.run(functools.partial(_close, version, servable))
 
     def _warn(self, message: str) -> None:
+        self.problem = message
         if message not in self._warned:
             self._warned.add(message)
             logger.warning(message)

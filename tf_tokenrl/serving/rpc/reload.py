@@ -78,7 +78,7 @@ class ConfigFile:
             logger.error("Failed to read ModelServerConfig file: %s", error)
             return
         try:
-            self._repository.reload(found, anywhere=True)
+            self._repository.follow(found)
         except StatusError as error:
             logger.error(
                 "PollFilesystemAndReloadConfig failed to ReloadConfig: %s",
