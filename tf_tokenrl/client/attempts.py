@@ -3,6 +3,7 @@
 Nothing here waits or calls: the clients do, each in its own way.
 """
 
+import numbers
 import random
 import time
 
@@ -11,9 +12,29 @@ import grpc
 from tf_tokenrl.client.errors import ServingError, Unavailable, from_rpc
 from tf_tokenrl.client.replies import VersionStatus
 from tf_tokenrl.client.servers import Servers
+from tf_tokenrl.errors import TokenRLError
 
+_LONGEST_TIMEOUT = 10**8  # seconds, three years: gRPC overflows far above
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between two tries
 _FIRST_LOOK, _LONGEST_LOOK = 0.05, 1.0  # seconds between two looks
+
+
+def seconds(timeout: float) -> float:
+    """A time to wait, once it is one.
+
+    Raises:
+        TokenRLError: it is not a number above 0, or is without an end.
+    """
+    if (
+        isinstance(timeout, bool)
+        or not isinstance(timeout, numbers.Real)
+        or not 0 < timeout <= _LONGEST_TIMEOUT  # which NaN is not
+    ):
+        raise TokenRLError(
+            f"timeout={timeout!r} must be a number of seconds above 0, and "
+            f"{_LONGEST_TIMEOUT:,} at most."
+        )
+    return timeout
 
 
 class Attempts:
@@ -39,7 +60,7 @@ class Attempts:
     ):
         self._servers = servers
         self._model = model
-        self._end = time.monotonic() + timeout
+        self._end = time.monotonic() + seconds(timeout)
         self._tries = tries
         self._done = 0
         self._address = ""
@@ -90,14 +111,14 @@ class Readiness:
     Args:
         servers: where it is served.
         model: its name.
-        seconds: how long to wait.
+        timeout: seconds to wait.
     """
 
-    def __init__(self, servers: Servers, model: str, seconds: float):
+    def __init__(self, servers: Servers, model: str, timeout: float):
         self._servers = servers
         self._model = model
-        self._seconds = seconds
-        self._end = time.monotonic() + seconds
+        self._seconds = seconds(timeout)
+        self._end = time.monotonic() + timeout
         self._pause = _FIRST_LOOK
         self._reason = ""
         self.over = False

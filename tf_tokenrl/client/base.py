@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tf_tokenrl.client.attempts import Attempts
+from tf_tokenrl.client.attempts import Attempts, seconds
 from tf_tokenrl.client.calls import Calls
 from tf_tokenrl.client.replies import Reply
 from tf_tokenrl.client.servers import Servers
@@ -33,7 +33,7 @@ class Base(abc.ABC):
         feedback: "Sink | str | None" = None,
     ):
         self.model = model
-        self.timeout = timeout
+        self.timeout = seconds(timeout)
         self._tries = tries
         self._calls = Calls(model, version, label)
         self._servers = Servers(address)

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypedDict, TypeVar
 import numpy as np
 from google.protobuf.message import Message
 
-from tf_tokenrl.client import codec, protos, reading
+from tf_tokenrl.client import codec, protos, reading, sampling_options
 from tf_tokenrl.client.replies import (
     Piece,
     Reply,
@@ -128,14 +128,12 @@ class Calls:
     ) -> Call[Any]:
         """Answer one prompt, or several in one request."""
         prompts, unpacked = _listed(prompt)
-        limit = 0 if max_new_tokens is None else max_new_tokens
-        inputs = {
-            "prompt": _strings(prompts),
-            "seed": _rows(seed, np.int64, prompts),
-            "temperature": _rows(temperature, np.float32, prompts),
-            "top_k": _rows(top_k, np.int32, prompts),
-            "top_p": _rows(top_p, np.float32, prompts),
-            "max_new_tokens": _rows(limit, np.int32, prompts),
+        options = sampling_options.checked(
+            seed, temperature, top_k, top_p, max_new_tokens
+        )
+        inputs = {"prompt": _strings(prompts)} | {
+            name: sampling_options.for_each(name, value, prompts)
+            for name, value in options.items()
         }
         return self._by_rows(
             inputs,
@@ -154,16 +152,16 @@ class Calls:
         stop: Sequence[str] = (),
     ) -> Call[Piece]:
         """Answer one prompt piece by piece; `read` reads one piece."""
-        request = protos.StreamRequest(
-            model_spec=self._spec(),
-            prompt=prompt.encode(),
-            seed=seed,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            max_new_tokens=max_new_tokens or 0,
-            stop=[stop] if isinstance(stop, str) else stop,
+        options = sampling_options.checked(
+            seed, temperature, top_k, top_p, max_new_tokens
         )
+        request = protos.StreamRequest(
+            prompt=codec.utf8(prompt),
+            stop=[stop] if isinstance(stop, str) else stop,
+            **{n: sampling_options.one(n, v) for n, v in options.items()},
+        )
+        # Its own message of the same shape: the packages differ.
+        request.model_spec.MergeFromString(self._spec().SerializeToString())
         return Call(
             "tf_tokenrl.v1.Generation/Stream",
             request,
@@ -260,7 +258,3 @@ def _listed(text: str | Sequence[str]) -> tuple[list[str], Callable]:
 
 def _strings(texts: Sequence[str]) -> np.ndarray:
     return np.array(texts, dtype=object)
-
-
-def _rows(value: Any, dtype: type, prompts: Sequence[str]) -> np.ndarray:
-    return np.broadcast_to(np.asarray(value, dtype), [len(prompts)])

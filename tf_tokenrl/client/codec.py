@@ -8,6 +8,7 @@ import numpy as np
 from google.protobuf.message import Message
 
 from tf_tokenrl.client.protos import TensorProto
+from tf_tokenrl.errors import TokenRLError
 
 STRING = 7
 _DTYPES = {
@@ -116,9 +117,24 @@ def _array(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
+def utf8(text: str) -> bytes:
+    """A text as it travels.
+
+    Raises:
+        TokenRLError: it holds half a surrogate pair, which UTF-8 has not.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise TokenRLError(
+            f"The text holds half a surrogate pair at character {error.start}, "
+            "which UTF-8 cannot write: replace it."
+        ) from error
+
+
 def _to_bytes(item: Any) -> bytes:
     if isinstance(item, str):
-        return item.encode()
+        return utf8(item)
     if isinstance(item, bytes):
         return item
     raise TypeError(f"no tensor has values like {item!r}")

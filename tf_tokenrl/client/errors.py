@@ -1,7 +1,10 @@
 """What a server, or the way to it, answered instead of a result."""
 
+import os
+
 import grpc
 
+from tf_tokenrl.client.servers import is_loopback
 from tf_tokenrl.errors import TokenRLError
 
 
@@ -131,11 +134,25 @@ _ADVICE = {
 }
 
 
+def _proxy() -> str:
+    """What gRPC does not say: that it goes through a proxy."""
+    for name in ("grpc_proxy", "https_proxy", "http_proxy"):
+        if os.environ.get(name):
+            return (
+                f" gRPC goes through the proxy of the environment, {name}="
+                f"{os.environ[name]}; name the host in no_proxy if it should "
+                "not."
+            )
+    return ""
+
+
 def from_rpc(error: grpc.RpcError, address: str, model: str) -> ServingError:
     """The typed error of a call to `model` at `address`."""
     code, text = error.code(), error.details() or ""
     kind = _KINDS.get(code, ServingError)
     advice = _ADVICE.get(code, "").format(model=model)
+    if code is grpc.StatusCode.UNAVAILABLE and not is_loopback(address):
+        advice += _proxy()
     message = f'Model "{model}" at {address}: {code.name}: {text}'
     failure = kind(f"{message.rstrip('.')}. {advice}".rstrip(), text)
     failure.code = code

@@ -9,6 +9,7 @@ which is not part of that API.
 """
 
 import re
+from collections.abc import Iterable
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
@@ -42,8 +43,13 @@ StatusProto: int32 error_code = 1, string error_message = 2
 ModelVersionStatus: int64 version = 1, int32 state = 2, StatusProto status = 3
 GetModelStatusRequest: ModelSpec model_spec = 1
 GetModelStatusResponse: repeated ModelVersionStatus model_version_status = 1
+"""
+_STREAMING = """
+Int64Value: int64 value = 1
+ModelSpec: string name = 1, Int64Value version = 2, string signature_name = 3,
+    string version_label = 4
 StreamRequest: ModelSpec model_spec = 1, bytes prompt = 2, int64 seed = 3,
-    float temperature = 4, int32 top_k = 5, float top_p = 6,
+    float temperature = 4, int32 top_k = 5, optional float top_p = 6,
     int32 max_new_tokens = 7, repeated string stop = 8
 StreamResponse: string text = 1, repeated int32 token_ids = 2,
     repeated float log_probs = 3, repeated float values = 4,
@@ -51,17 +57,25 @@ StreamResponse: string text = 1, repeated int32 token_ids = 2,
     int64 version = 8
 """
 _MESSAGE = re.compile(r"^(\w+):", re.MULTILINE)
-_FIELD = re.compile(r"(?:(repeated|map) )?(\w+) (\w+) = (\d+)")
+_FIELD = re.compile(r"(?:(repeated|map|optional) )?(\w+) (\w+) = (\d+)")
 _Field = descriptor_pb2.FieldDescriptorProto
 
 
-def build(schema: str, package: str) -> dict[str, type[Message]]:
+def build(
+    schema: str,
+    package: str,
+    pool: descriptor_pool.DescriptorPool | None = None,
+    streams: Iterable[tuple[str, str, str]] = (),
+) -> dict[str, type[Message]]:
     """Message classes by name.
 
     Args:
         schema: `Name: type field = number, ...`, one message after another;
-            "repeated" or "map" before the type, maps from strings.
+            "repeated", "map" or "optional" before the type, maps from strings.
         package: of the messages' full names.
+        pool: where their descriptors go; one of their own by default.
+        streams: "Service/Method" that streams its answers, and the messages
+            that it takes and gives.
     """
     file = descriptor_pb2.FileDescriptorProto(
         name=f"{package}.proto", package=package, syntax="proto3"
@@ -75,9 +89,21 @@ def build(schema: str, package: str) -> dict[str, type[Message]]:
             if label == "map":
                 kind = _add_map_entry(message, kind, field, package)
             added = _add_field(message, kind, field, int(number), package)
-            if label:
+            if label == "optional":  # proto3 tells 0 from nothing by a oneof
+                added.proto3_optional = True
+                added.oneof_index = len(message.oneof_decl)
+                message.oneof_decl.add(name=f"_{field}")
+            elif label:
                 added.label = _Field.LABEL_REPEATED
-    pool = descriptor_pool.DescriptorPool()
+    for name, request, response in streams:
+        service, _, method = name.partition("/")
+        file.service.add(name=service).method.add(
+            name=method,
+            input_type=f".{package}.{request}",
+            output_type=f".{package}.{response}",
+            server_streaming=True,
+        )
+    pool = pool or descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
     return {
         message.name: message_factory.GetMessageClass(
@@ -108,7 +134,14 @@ def _add_map_entry(message, kind: str, field: str, package: str) -> str:
     return f"{message.name}.{entry.name}"
 
 
-_CLASSES = build(_SCHEMA, "tf_tokenrl.client")
+POOL = descriptor_pool.DescriptorPool()
+_CLASSES = build(_SCHEMA, "tf_tokenrl.client", POOL)
+_STREAMED = build(
+    _STREAMING,
+    "tf_tokenrl.v1",
+    POOL,
+    [("Generation/Stream", "StreamRequest", "StreamResponse")],
+)
 
 ModelSpec = _CLASSES["ModelSpec"]
 TensorProto = _CLASSES["TensorProto"]
@@ -119,5 +152,5 @@ GetModelMetadataRequest = _CLASSES["GetModelMetadataRequest"]
 GetModelMetadataResponse = _CLASSES["GetModelMetadataResponse"]
 GetModelStatusRequest = _CLASSES["GetModelStatusRequest"]
 GetModelStatusResponse = _CLASSES["GetModelStatusResponse"]
-StreamRequest = _CLASSES["StreamRequest"]
-StreamResponse = _CLASSES["StreamResponse"]
+StreamRequest = _STREAMED["StreamRequest"]
+StreamResponse = _STREAMED["StreamResponse"]

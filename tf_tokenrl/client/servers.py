@@ -12,6 +12,8 @@ from tf_tokenrl.client.tls import TLS
 from tf_tokenrl.errors import TokenRLError
 
 _ADDRESS = re.compile(r"unix(-abstract)?:\S+|(?!https?:)\S+:\d{1,5}")
+_LARGEST_PORT = 65535
+_LOOPBACK = re.compile(r"unix.*|(localhost|127(\.\d+){3}|\[::1\]):\d+")
 _REST_SECONDS = 5.0  # in which a server that failed is asked last
 _ALL_ADDRESSES_OF_A_NAME = json.dumps(
     {"loadBalancingConfig": [{"round_robin": {}}]}
@@ -38,10 +40,14 @@ class Servers:
         given = address.split(",") if isinstance(address, str) else address
         self.addresses = tuple(given)
         for each in self.addresses or ("",):
-            if not _ADDRESS.fullmatch(each):
+            port = each.rpartition(":")[2]
+            if not _ADDRESS.fullmatch(each) or (
+                not each.startswith("unix") and int(port) > _LARGEST_PORT
+            ):
                 raise TokenRLError(
                     f'"{each}" is no address: write HOST:PORT, for instance '
-                    "localhost:8500, or unix:PATH."
+                    f"localhost:8500, with a port up to {_LARGEST_PORT}, or "
+                    "unix:PATH."
                 )
         self._lock = threading.Lock()
         self._turn = 0
@@ -66,12 +72,19 @@ class Servers:
             ("grpc.service_config", _ALL_ADDRESSES_OF_A_NAME),
         ]
         if tls is None:
-            return {a: api.insecure_channel(a, options) for a in self.addresses}
+            return {
+                address: api.insecure_channel(
+                    address, options + _directly(address)
+                )
+                for address in self.addresses
+            }
         options += tls.options()
         credentials = tls.credentials()
         return {
-            a: api.secure_channel(a, credentials, options)
-            for a in self.addresses
+            address: api.secure_channel(
+                address, credentials, options + _directly(address)
+            )
+            for address in self.addresses
         }
 
     def pick(self) -> str:
@@ -91,3 +104,13 @@ class Servers:
     def answered(self, address: str) -> None:
         """Somebody did."""
         self._rested[address] = 0.0
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is on this machine, by the way it is written."""
+    return _LOOPBACK.fullmatch(address) is not None
+
+
+def _directly(address: str) -> list[tuple[str, Any]]:
+    """No proxy of the environment leads back to this machine."""
+    return [("grpc.enable_http_proxy", 0)] if is_loopback(address) else []
