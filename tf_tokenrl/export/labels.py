@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tf_tokenrl.decoding.sampling import Sampling
-from tf_tokenrl.export.savedmodel import ServedPolicy
+from tf_tokenrl.export.savedmodel import ServedPolicy, of_any_rows
 from tf_tokenrl.flow import Rollout
 from tf_tokenrl.text.label_codec import unpack
 
@@ -20,7 +20,7 @@ class ServedLabels(ServedPolicy):
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """All three, traced."""
         name = "tag" if self._policy().unit == "word" else "classify"
-        likeliest = tf.function(self.likeliest).get_concrete_function(
+        likeliest = of_any_rows(self.likeliest).get_concrete_function(
             tf.TensorSpec([None], tf.string, "text")
         )
         return super().signatures() | {name: likeliest}

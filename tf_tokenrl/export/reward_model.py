@@ -9,7 +9,7 @@ export of its own, which tells what the head says of whole answers.
 import tensorflow as tf
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.export.savedmodel import PAIRS, ServedPolicy
+from tf_tokenrl.export.savedmodel import PAIRS, ServedPolicy, of_any_rows
 
 
 class ServedReward(ServedPolicy):
@@ -35,7 +35,7 @@ class ServedReward(ServedPolicy):
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Both, of one trace."""
-        reward = tf.function(self.reward).get_concrete_function(*PAIRS)
+        reward = of_any_rows(self.reward).get_concrete_function(*PAIRS)
         return {"serving_default": reward, "reward": reward}
 
     def reward(self, prompt, answer) -> dict[str, tf.Tensor]:

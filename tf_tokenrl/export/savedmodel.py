@@ -38,6 +38,35 @@ PAIRS = (_rows(tf.string, "prompt"), _rows(tf.string, "answer"))
 _FORBIDDEN = ("Xla", "PyFunc", "EagerPyFunc", "NumpyFunction")
 
 
+def check_numbers(temperature: tf.Tensor, top_p: tf.Tensor) -> None:
+    """Fail in the graph where a number is none: NaN passes comparisons."""
+    tf.debugging.Assert(
+        tf.reduce_all(tf.math.is_finite(temperature)),
+        ["temperature must be finite:", temperature],
+    )
+    tf.debugging.Assert(
+        tf.reduce_all((top_p >= 0.0) & (top_p <= 1.0)),
+        ["top_p must be from 0 to 1:", top_p],
+    )
+
+
+def of_any_rows(graph: Callable[..., dict[str, tf.Tensor]]) -> Any:
+    """A graph that needs a row, for none as well.
+
+    It is given one that nobody asked for, and its answer is cut off again.
+    """
+
+    def whole(*inputs):
+        rows = tf.size(inputs[0])
+        missing = tf.cast(rows == 0, tf.int32)
+        outputs = graph(
+            *(tf.concat([x, tf.zeros([missing], x.dtype)], 0) for x in inputs)
+        )
+        return {name: tensor[:rows] for name, tensor in outputs.items()}
+
+    return tf.function(whole)
+
+
 class ServedPolicy(tf.Module):
     """The graphs of a policy, with its weights stored once."""
 
@@ -50,8 +79,8 @@ class ServedPolicy(tf.Module):
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Both signatures, traced."""
-        generate = tf.function(self.generate).get_concrete_function(*PROMPTS)
-        score = tf.function(self.score).get_concrete_function(*PAIRS)
+        generate = of_any_rows(self.generate).get_concrete_function(*PROMPTS)
+        score = of_any_rows(self.score).get_concrete_function(*PAIRS)
         return {"serving_default": generate, "score": score}
 
     def generate(
@@ -76,6 +105,7 @@ class ServedPolicy(tf.Module):
             `truncated` bool `[B]`, the prompt was cut.
         """
         policy = self._policy()
+        check_numbers(temperature, top_p)
         ids, lengths, truncated = policy.text.prompt_graph(prompt)
         limit = policy.max_new_tokens
         max_new_tokens = tf.where(max_new_tokens > 0, max_new_tokens, limit)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_tokenrl.decoding import loop
 from tf_tokenrl.decoding.sampling import Sampling, uniforms
 from tf_tokenrl.export.load_time_constants import Prepared
-from tf_tokenrl.export.savedmodel import PROMPTS, ServedPolicy
+from tf_tokenrl.export.savedmodel import PROMPTS, ServedPolicy, check_numbers
 
 _IDS, _COUNT = "answer_ids", "answer_count"
 
@@ -74,6 +74,7 @@ class _Stream:
     ) -> Tensors:
         """Read prompts and draw the first token of each answer."""
         policy, decoder = self.policy, self.decoder()
+        check_numbers(temperature, top_p)
         self.joins = decoder.joins
         ids, lengths, truncated = policy.text.prompt_graph(prompt)
         capacity = policy.max_new_tokens
