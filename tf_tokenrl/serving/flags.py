@@ -28,6 +28,7 @@ _IGNORED = (
 # Leaving this out would open what the user meant to lock.
 _REFUSED = ("use_alts_credentials",)
 _OTHERS = (*_IGNORED, *_REFUSED)
+_MOST = 2**31 - 1  # as the stock server: its flags are of 32 bits
 
 
 def _flag(default, text: str):
@@ -126,7 +127,7 @@ class Flags:
     enable_streaming: bool = _flag(
         False,
         "tell answers while they are written, by names of our own; not a flag "
-        "of the real server, like the next three",
+        "of the real server, like the next four",
     )
     streaming_slots: int = _flag(
         16, "answers of a version that are written side by side"
@@ -135,6 +136,9 @@ class Flags:
         4, "tokens between two chances to join those or to leave them"
     )
     streaming_queue: int = _flag(256, "answers that may wait for a slot")
+    streaming_max_prompt_bytes: int = _flag(
+        2**20, "longest prompt; a longer one is refused"
+    )
     feedback: str = _flag(
         "",
         "URL of a feedback store, sqlite:///FILE: take answers and judgements "
@@ -219,12 +223,23 @@ def _checked(flags: Flags) -> Flags:
         raise TokenRLError(
             "--streaming_slots and --streaming_steps must be at least 1."
         )
-    if flags.max_num_load_retries < 0 or flags.load_retry_interval_micros < 0:
+    for field in dataclasses.fields(Flags):
+        value = getattr(flags, field.name)
+        if field.type is int and not _least(field.name) <= value <= _MOST:
+            raise TokenRLError(
+                f"--{field.name}={value} must be from {_least(field.name)} to "
+                f"{_MOST}."
+            )
+    if not 0 <= flags.per_process_gpu_memory_fraction <= 1:  # NaN is not
         raise TokenRLError(
-            "--max_num_load_retries and --load_retry_interval_micros must "
-            "not be negative."
+            "--per_process_gpu_memory_fraction="
+            f"{flags.per_process_gpu_memory_fraction} must be from 0 to 1."
         )
     return flags
+
+
+def _least(name: str) -> int:
+    return -1 if name == "rest_api_port" else 0
 
 
 class _Parser(argparse.ArgumentParser):

@@ -7,16 +7,19 @@ import signal
 import grpc
 import tensorflow as tf
 
+from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving.batching import batcher_for
 from tf_tokenrl.serving.config import configuration
 from tf_tokenrl.serving.feedback.embedded import feedback_for
 from tf_tokenrl.serving.flags import Flags
-from tf_tokenrl.serving.generation import extensions
+from tf_tokenrl.serving.generation import Extensions, extensions
 from tf_tokenrl.serving.http.routes import http_server
+from tf_tokenrl.serving.introspection import Introspection
 from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.models.servable import Servable, disable_xla
 from tf_tokenrl.serving.models.session_config import session_config
-from tf_tokenrl.serving.rpc.listener import Listener
+from tf_tokenrl.serving.rpc.handlers import PACKAGE, SERVICES
+from tf_tokenrl.serving.rpc.listener import Listener, cannot_listen
 from tf_tokenrl.serving.rpc.reload import ConfigFile
 from tf_tokenrl.serving.rpc.warmup import warm_up
 
@@ -45,10 +48,12 @@ class Server:
         self._extensions = extensions(flags, self._repository)
         self._feedback = feedback_for(flags, lambda: self.port)
         routes = (*self._extensions.routes, *self._feedback.routes)
-        self._http = http_server(flags, self._repository, routes)
+        self._http = http_server(flags, self._repository, routes, self._give_up)
+        self._introspection = introspection(flags, self._extensions)
         self._batcher = batcher_for(flags)
         self._config_file: ConfigFile | None = None
         self._grpc: grpc.Server | None = None
+        self._failed = False
         self.port = flags.port
         self.http_port = 0
 
@@ -60,27 +65,33 @@ class Server:
         """
         self._listener.check()
         try:
-            if self._http is not None:
-                self._http.bind()
-                self.http_port = self._http.port
+            self._bind_http()
             self._repository.start()
             self._grpc, self.port = self._listener.open(
-                self._repository, self._extensions.handlers
+                self._repository,
+                self._introspection,
+                self._extensions.handlers,
             )
-        except BaseException:
+            self._grpc.start()
             if self._http is not None:
-                self._http.close(0)
-            self._close()
+                self._http.start()
+        except BaseException:
+            self.stop(0)
             raise
-        self._grpc.start()
-        if self._http is not None:
-            self._http.start()
         self._watch_config_file()
 
     def wait(self) -> None:
-        """Return when the server has been stopped."""
+        """Return when the server has been stopped.
+
+        Raises:
+            TokenRLError: a part of it has failed.
+        """
         if self._grpc is not None:
             self._grpc.wait_for_termination()
+        if self._failed:
+            raise TokenRLError(
+                "A part of the server has failed; see the log above."
+            )
 
     def stop(self, grace: float = _DRAIN_SECONDS) -> None:
         """Take no more requests, finish those begun, unload the models.
@@ -90,6 +101,7 @@ class Server:
         """
         if self._config_file is not None:
             self._config_file.stop()
+        self._introspection.end()
         try:
             stopped = self._grpc.stop(grace) if self._grpc else None
             if self._http is not None:
@@ -98,6 +110,23 @@ class Server:
                 stopped.wait(grace)
         finally:
             self._close()
+
+    def _bind_http(self) -> None:
+        if self._http is None:
+            return
+        try:
+            self._http.bind()
+        except OSError as error:
+            raise cannot_listen(
+                self._flags.host, self._http.port, "rest_api_port", error
+            ) from error
+        self.http_port = self._http.port
+
+    def _give_up(self) -> None:
+        """End the process, for half a server helps nobody: `wait` returns."""
+        self._failed = True
+        if self._grpc is not None:
+            self._grpc.stop(0)
 
     def _close(self) -> None:
         self._repository.stop()
@@ -131,6 +160,15 @@ class Server:
 
     def __exit__(self, *exception) -> None:
         self.stop()
+
+
+def introspection(flags: Flags, more: Extensions) -> Introspection:
+    """What the server says of itself."""
+    return Introspection(
+        [f"{PACKAGE}.{name}" for name in SERVICES] + list(more.services),
+        more.pool,
+        ("", *SERVICES) if flags.enable_grpc_healthcheck_service else None,
+    )
 
 
 def serve(flags: Flags) -> None:

@@ -1,6 +1,7 @@
 """The gRPC server: where it listens, how it encrypts, what it offers."""
 
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Iterable
@@ -8,16 +9,17 @@ from concurrent import futures
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving.flags import Flags
+from tf_tokenrl.serving.introspection import Introspection
 from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.rpc.encryption import credentials
-from tf_tokenrl.serving.rpc.handlers import PACKAGE, SERVICES, services
+from tf_tokenrl.serving.rpc.handlers import services
 
 _FEWEST_CALLS = 64
+_LONGEST_SOCKET_PATH = 107  # bytes: what the kernel has room for, less a NUL
+_FREE = {"port": 0, "rest_api_port": -1}
 _SPARE_THREADS = 8  # they tell those that come too many
 
 
@@ -49,24 +51,23 @@ class Listener:
             try:
                 probe.bind((flags.host, flags.port))
             except OSError as error:
-                reason = error.strerror or str(error)
-                raise _cannot_listen(flags, reason) from error
+                raise cannot_listen(
+                    flags.host, flags.port, "port", error
+                ) from error
         if flags.grpc_socket_path:
-            folder = Path(flags.grpc_socket_path).absolute().parent
-            if not folder.is_dir():
-                raise TokenRLError(
-                    f'--grpc_socket_path: there is no directory "{folder}".'
-                )
+            _check_socket_path(flags.grpc_socket_path)
 
     def open(
         self,
         repository: Repository,
+        introspection: Introspection,
         more: Iterable[grpc.GenericRpcHandler] = (),
     ) -> tuple[grpc.Server, int]:
         """A server that is bound, not yet started, and its port.
 
         Args:
             repository: the models.
+            introspection: what it says of itself.
             more: services beyond those of the stock server.
 
         Raises:
@@ -83,12 +84,7 @@ class Listener:
             handlers=[*services(repository, calls), *more],
             options=self._options,
         )
-        names = [f"{PACKAGE}.{name}" for name in SERVICES]
-        if flags.enable_grpc_healthcheck_service:
-            health_pb2_grpc.add_HealthServicer_to_server(_healthy(), server)
-            names.append(health.SERVICE_NAME)
-        names.append(reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        introspection.add_to(server)
         host = f"[{flags.host}]" if ":" in flags.host else flags.host
         port = self._bind(server, f"{host}:{flags.port}")
         if flags.grpc_socket_path:
@@ -100,16 +96,10 @@ class Listener:
             if self._credentials is None:
                 return server.add_insecure_port(address)
             return server.add_secure_port(address, self._credentials)
-        except RuntimeError as error:
-            raise _cannot_listen(self._flags, str(error)) from error
-
-
-def _healthy() -> health.HealthServicer:
-    """The port opens when all models can answer, so all is well by then."""
-    servicer = health.HealthServicer()
-    for name in ("", *SERVICES):
-        servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    return servicer
+        except RuntimeError as error:  # what `check` did not foresee
+            raise TokenRLError(
+                f'gRPC cannot listen on "{address}": {error}.'
+            ) from error
 
 
 def _options(flags: Flags) -> list[tuple[str, int | str]]:
@@ -130,8 +120,35 @@ def _options(flags: Flags) -> list[tuple[str, int | str]]:
     return list(options.items())
 
 
-def _cannot_listen(flags: Flags, reason: str) -> TokenRLError:
-    return TokenRLError(
-        f"Cannot listen on {flags.host}:{flags.port}: {reason}. Stop what "
-        "holds the port, or choose another with --port (0 picks a free one)."
-    )
+def cannot_listen(
+    host: str, port: int, flag: str, error: OSError
+) -> TokenRLError:
+    """Why a port could not be taken, and what to do about it.
+
+    Args:
+        flag: that of the port, without its dashes.
+    """
+    reason = error.strerror or str(error)
+    remedies = {
+        errno.EADDRINUSE: "Stop what holds the port, or choose another with "
+        f"--{flag} ({_FREE[flag]} picks a free one)",
+        errno.EACCES: f"Choose a port above 1023 with --{flag}",
+        errno.EADDRNOTAVAIL: "Name an address of this machine with --host",
+    }
+    remedy = remedies.get(error.errno or 0, "Correct --host")
+    return TokenRLError(f"Cannot listen on {host}:{port}: {reason}. {remedy}.")
+
+
+def _check_socket_path(path: str) -> None:
+    place = Path(path).absolute()
+    reason = ""
+    if not place.parent.is_dir():
+        reason = f'there is no directory "{place.parent}"'
+    elif not os.access(place.parent, os.W_OK | os.X_OK):
+        reason = f'nothing may be written in "{place.parent}"'
+    elif place.exists() and not place.is_socket():
+        reason = f'"{path}" is something else than a socket'
+    elif len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+        reason = f"a path may have {_LONGEST_SOCKET_PATH} bytes at most"
+    if reason:
+        raise TokenRLError(f"--grpc_socket_path: {reason}.")
