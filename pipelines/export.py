@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tf_tokenrl import files
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.export.savedmodel import next_version
 from tf_tokenrl.flow import Example
@@ -104,12 +105,7 @@ def known_of_run(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(file: Path) -> list[Example]:
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TokenRLError(
-            f'Cannot read the prompts in "{file}": {error}.'
-        ) from error
+    lines = files.read_lines(file, "prompts")
     examples = [Example(line) for line in lines if line.strip()]
     if not examples:
         raise TokenRLError(f'"{file}" holds no prompts: write one on a line.')

@@ -1,5 +1,6 @@
 """Ask a served model: `tf-tokenrl query "Return the length of a list."`."""
 
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from tf_tokenrl import files
 from tf_tokenrl.client import TLS, Client, Reply
 from tf_tokenrl.errors import TokenRLError
 
@@ -73,14 +75,27 @@ def main(options: QueryOptions) -> None:
         )
     if options.batch_size < 1:
         raise TokenRLError("--batch-size must be at least 1.")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character still shows the answer.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    cut = 0
     for reply in _replies(prompts, options):
         print(_as_json(reply) if options.json else reply.text, flush=True)
+        cut += reply.truncated
+    if cut:
+        print(
+            f"{cut} of {len(prompts)} prompts were longer than the model "
+            "reads, and were cut.",
+            file=sys.stderr,
+        )
 
 
 def _lines() -> list[str]:
     if sys.stdin.isatty():
         return []
-    return [line for line in sys.stdin.read().splitlines() if line.strip()]
+    data = sys.stdin.buffer.read()
+    lines = files.lines(data, "The standard input")
+    return [line for line in lines if line.strip()]
 
 
 def _replies(prompts: list[str], options: QueryOptions) -> Iterator[Reply]:

@@ -144,3 +144,27 @@ def test_what_cannot_be_read_is_said(tmp_path, content, message):
         files.read_json(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"", []),
+        (b"a", ["a"]),
+        (b"a\n", ["a"]),
+        (b"a\r\n\nb", ["a", "", "b"]),
+        (b"\xef\xbb\xbfa\n", ["a"]),
+        ("a\u2028b\x85c\x0cd\x0be".encode(), ["a\u2028b\x85c\x0cd\x0be"]),
+    ],
+)
+def test_lines_end_at_line_feeds_alone(data, found):
+    assert files.lines(data, "it") == found
+
+
+def test_a_line_that_is_not_utf_8_is_named(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"good\n\xff\n")
+    with pytest.raises(TokenRLError, match='a.txt", line 2, is not UTF-8'):
+        files.read_lines(path, "prompts")
+    with pytest.raises(TokenRLError, match="Cannot read the prompts"):
+        files.read_lines(tmp_path / "b.txt", "prompts")

@@ -98,6 +98,54 @@ def replacing_folder(
             shutil.rmtree(place, ignore_errors=True)
 
 
+def lines(data: bytes, name: str) -> list[str]:
+    """The lines of a text in UTF-8, without their ends.
+
+    Only line feeds end a line, with or without a carriage return before:
+    `str.splitlines` also cuts at U+2028, U+0085 and form feeds, which stand
+    within lines of the world's text.
+
+    Args:
+        data: the text; a mark of its byte order is left out.
+        name: of where it comes from, for the error.
+
+    Raises:
+        TokenRLError: a line is not UTF-8.
+    """
+    found = []
+    for number, line in enumerate(data.split(b"\n"), 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise TokenRLError(
+                f"{name}, line {number}, is not UTF-8 (byte "
+                f"{line[error.start]:#04x}): convert it, for instance with "
+                '"iconv -f latin1 -t utf-8".'
+            ) from error
+        found.append(text.removesuffix("\r"))
+    if not found[-1]:  # after the last line feed
+        found.pop()
+    return found
+
+
+def read_lines(path: str | Path, what: str) -> list[str]:
+    """The lines of a file; see `lines`.
+
+    Args:
+        what: what the file holds, for the error.
+
+    Raises:
+        TokenRLError: it cannot be read, or a line is not UTF-8.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise TokenRLError(
+            f'Cannot read the {what} in "{path}": {error.strerror}.'
+        ) from error
+    return lines(data, f'"{path}"')
+
+
 def write_text(path: str | Path, text: str) -> Path:
     """Write a text file in UTF-8; lines end as `text` has them.
 

@@ -7,6 +7,9 @@ import pytest
 from tests.client.conftest import Moody
 from tf_tokenrl.client import Unavailable, servers
 from tf_tokenrl.client.servers import Servers
+from tf_tokenrl.errors import TokenRLError
+
+SECONDS = 20
 
 
 def picks(chosen, count):
@@ -76,3 +79,44 @@ def test_all_are_down(kind, nobody):
         pytest.raises(Unavailable),
     ):
         no.predict({})
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("localhost:1", True),
+        ("127.0.0.1:1", True),
+        ("127.8.9.10:1", True),
+        ("[::1]:1", True),
+        ("unix:/a", True),
+        ("unix-abstract:a", True),
+        ("localhost.example.org:1", False),
+        ("10.0.0.1:1", False),
+        ("[::2]:1", False),
+    ],
+)
+def test_this_machine_is_known_by_its_addresses(address, loopback):
+    assert servers.is_loopback(address) is loopback
+
+
+def test_no_proxy_leads_back_to_this_machine(kind, pair, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with kind(pair[0].address, tries=1) as one:
+        one.predict({})
+    assert len(pair[0].calls) == 1
+
+
+def test_a_proxy_is_named_where_it_may_be_the_reason(kind, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with (
+        kind("host.invalid:1", tries=1, timeout=SECONDS) as one,
+        pytest.raises(Unavailable, match="proxy .* http_proxy=http://127"),
+    ):
+        one.predict({})
+
+
+@pytest.mark.parametrize("port", [65536, 99999])
+def test_a_port_beyond_16_bits_is_none(port):
+    with pytest.raises(TokenRLError, match="is no address"):
+        Servers(f"a:{port}")

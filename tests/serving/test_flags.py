@@ -61,7 +61,7 @@ def test_nothing_is_said_of_flags_that_are_switched_off(caplog):
         ("--port=many", "--port: invalid int value: 'many'"),
         ("--port=70000", "is no port"),
         ("--rest_api_port=-2", "-1 for a free one"),
-        ("--max_num_load_retries=-1", "must not be negative"),
+        ("--max_num_load_retries=-1", "must be from 0 to"),
         ("--xla_cpu_compilation_enabled=maybe", "neither true nor false"),
         ("--use_alts_credentials", "knows no ALTS"),
         ("models", 'Unknown flag "models"'),
@@ -72,3 +72,23 @@ def test_bad_flags(argument, sentence):
         parse([argument])
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--per_process_gpu_memory_fraction=nan",
+        "--per_process_gpu_memory_fraction=-0.5",
+        "--per_process_gpu_memory_fraction=inf",
+        "--rest_api_timeout_in_ms=-1",
+        "--file_system_poll_wait_seconds=-1",
+        "--load_retry_interval_micros=9223372036854775808",
+        "--streaming_queue=-1",
+        "--port=65536",
+        "--rest_api_port=-2",
+        "--max_num_load_retries=1.5",
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_name(flag):
+    with pytest.raises(TokenRLError, match=flag.partition("=")[0]):
+        parse([flag])

@@ -45,15 +45,9 @@ def read(path: str | Path) -> list[RecordedAnswer]:
     Raises:
         TokenRLError: it cannot be read, is empty, or a line is no answer.
     """
-    try:
-        lines = Path(path).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TokenRLError(
-            f'Cannot read the answers in "{path}": {error}.'
-        ) from error
     answers = [
         _answer(line, f"{path}:{number}")
-        for number, line in enumerate(lines, 1)
+        for number, line in enumerate(files.read_lines(path, "answers"), 1)
         if line.strip()
     ]
     if not answers:

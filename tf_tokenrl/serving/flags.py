@@ -28,7 +28,6 @@ _IGNORED = (
 # Leaving this out would open what the user meant to lock.
 _REFUSED = ("use_alts_credentials",)
 _OTHERS = (*_IGNORED, *_REFUSED)
-_MOST = 2**31 - 1  # as the stock server: its flags are of 32 bits
 
 
 def _flag(default, text: str):
@@ -225,10 +224,12 @@ def _checked(flags: Flags) -> Flags:
         )
     for field in dataclasses.fields(Flags):
         value = getattr(flags, field.name)
-        if field.type is int and not _least(field.name) <= value <= _MOST:
+        least = -1 if field.name == "rest_api_port" else 0
+        # Of the stock server's flags only times in microseconds have 64 bits.
+        most = 2 ** (63 if field.name.endswith("_micros") else 31) - 1
+        if field.type is int and not least <= value <= most:
             raise TokenRLError(
-                f"--{field.name}={value} must be from {_least(field.name)} to "
-                f"{_MOST}."
+                f"--{field.name}={value} must be from {least} to {most}."
             )
     if not 0 <= flags.per_process_gpu_memory_fraction <= 1:  # NaN is not
         raise TokenRLError(
@@ -236,10 +237,6 @@ def _checked(flags: Flags) -> Flags:
             f"{flags.per_process_gpu_memory_fraction} must be from 0 to 1."
         )
     return flags
-
-
-def _least(name: str) -> int:
-    return -1 if name == "rest_api_port" else 0
 
 
 class _Parser(argparse.ArgumentParser):

@@ -182,3 +182,93 @@ def test_times_and_tokens_are_measured(make):
     )
     grown = [value(n) - b for n, b in zip(names, before, strict=True)]
     assert grown == [2, 5, 7]
+
+
+class Gated:
+    """A generator that reads long prompts only when it is let."""
+
+    def __init__(self, generator):
+        self._generator = generator
+        self.gate, self.reading = threading.Event(), threading.Semaphore(0)
+
+    def begin(self, requests):
+        if any(len(request.prompt) > LONG for request in requests):
+            self.reading.release()
+            assert self.gate.wait(SECONDS)
+            short = [request.prompt[:5] for request in requests]
+            requests = [
+                request._replace(prompt=prompt)
+                for request, prompt in zip(requests, short, strict=True)
+            ]
+        return self._generator.begin(requests)
+
+    def advance(self, state, steps):
+        return self._generator.advance(state, steps)
+
+
+LONG = 16 * 2**10
+WORDS = b"words" * LONG
+
+
+@pytest.fixture
+def gated(generator):
+    return Gated(generator)
+
+
+def test_a_long_prompt_holds_up_nobody(gated):
+    loop = Loop(gated, Settings(slots=4))
+    long = submit(loop, [GenerationRequest(WORDS)])
+    assert gated.reading.acquire(timeout=SECONDS)
+    for word in (b"one", b"two"):
+        asked = submit(loop, [GenerationRequest(word)])
+        assert answers(asked)[0] == [word.decode()]
+    gated.gate.set()
+    assert answers(long)[0] == ["words"]
+    wait(lambda: loop.idle)
+
+
+def test_who_gives_up_a_long_prompt_keeps_its_slot_until_it_is_read(gated):
+    """What is counted is the work, not who waits for it."""
+    loop = Loop(gated, Settings(slots=4, longest_queue=2))
+    before = value("slots_in_use")
+    given_up = submit(loop, [GenerationRequest(WORDS)])
+    assert gated.reading.acquire(timeout=SECONDS)
+    given_up.cancel()
+    for _ in range(20):  # far more than the queue may hold
+        submit(loop, [GenerationRequest(WORDS)]).cancel()
+    assert value("slots_in_use") == before + 1
+    assert value("queue_length") == 0
+    assert not gated.reading.acquire(blocking=False)
+    assert not loop.idle
+    gated.gate.set()
+    wait(lambda: loop.idle)
+    assert value("slots_in_use") == before
+
+
+def test_what_a_request_holds_is_let_go_when_its_work_is_done(gated):
+    loop = Loop(gated, Settings(slots=4))
+    pending = PendingRequest([GenerationRequest(WORDS)])
+    let_go = threading.Event()
+    pending.held.callback(let_go.set)
+    loop.submit(pending)
+    assert gated.reading.acquire(timeout=SECONDS)
+    pending.cancel()
+    assert not let_go.is_set()
+    gated.gate.set()
+    assert let_go.wait(SECONDS)
+    wait(lambda: loop.idle)
+
+
+def test_a_prompt_that_fails_beside_others_fails_alone(make):
+    loop = make(slots=4)
+    gate = submit(loop, [GenerationRequest(b"a", max_new_tokens=ENDLESS)] * 4)
+    next(iter(gate))
+    asked = [
+        submit(loop, [GenerationRequest(word)])
+        for word in (b"good", b"fail", b"fine")
+    ]
+    gate.cancel()
+    assert answers(asked[0])[0] == ["good"]
+    assert answers(asked[2])[0] == ["fine"]
+    with pytest.raises(StatusError, match="told to fail"):
+        answers(asked[1])

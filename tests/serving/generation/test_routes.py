@@ -7,6 +7,9 @@ import threading
 import pytest
 
 from tests.support.spelled import spelling
+from tf_tokenrl.client.protos import StreamRequest
+from tf_tokenrl.serving.generation.service import generation_request
+from tf_tokenrl.serving.metrics import REGISTRY
 
 ENDLESS = 1 << 20
 SECONDS = 20
@@ -206,3 +209,125 @@ def wait(true):
             return
         threading.Event().wait(0.001)
     raise AssertionError("it never came true")
+
+
+def get(connect, path):
+    connection = connect()
+    connection.request("GET", path)
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
+
+
+def test_models_are_listed_for_openais_clients(connect):
+    status, listed = get(connect, "/v1/models")
+    assert (status, listed["object"]) == (200, "list")
+    assert [model["id"] for model in listed["data"]] == ["mute", "speller"]
+    status, one = get(connect, "/v1/models/speller")
+    assert status == 200
+    assert listed["data"][1].items() <= one.items()
+    assert one["object"] == "model" and one["created"] > 0
+    states = [v["state"] for v in one["model_version_status"]]
+    assert states == ["AVAILABLE"]  # what TensorFlow Serving's clients read
+    assert get(connect, "/v1/models/nobody")[0] == 404
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("path", "field", "body"),
+    [
+        (COMPLETIONS, "prompt", {"prompt": "abc"}),
+        (CHAT, "messages", {"messages": [{"role": "user", "content": "abc"}]}),
+    ],
+)
+def test_a_prompt_that_would_be_cut_is_refused(ask, path, field, body, stream):
+    """The speller says so of whoever asks for a top_k."""
+    status, reply = ask(path, **body, top_k=1, stream=stream)
+    assert status == 400
+    assert reply["error"]["code"] == "context_length_exceeded"
+    assert reply["error"]["param"] == field
+    assert ask(path, **body)[0] == 200
+
+
+def test_a_cut_prompt_of_an_event_stream_is_told_and_counted(post):
+    def cuts():
+        name = "tf_tokenrl_truncated_prompts_total"
+        return REGISTRY.get_sample_value(name)
+
+    before = cuts()
+    response = post(
+        "/tf_tokenrl/v1/stream",
+        model_spec={"name": "speller"},
+        prompt="ab",
+        top_k=1,
+    )
+    events = [json.loads(event) for event in events_of(response.read())]
+    assert all(event["truncated"] for event in events)
+    assert cuts() == before + 1
+
+
+@pytest.mark.parametrize("top_p", [0, 0.5, 1])
+def test_a_top_p_of_zero_is_not_the_same_as_none(top_p):
+    """As OpenAI and the graph have it: 0 keeps the likeliest token alone."""
+    message = StreamRequest(prompt=b"a", top_p=top_p)
+    assert generation_request(message).top_p == top_p
+    assert generation_request(StreamRequest(prompt=b"a")).top_p == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature": "NaN"},
+        {"temperature": "Infinity"},
+        {"top_p": "NaN"},
+        {"top_p": -0.5},
+        {"top_p": 1.5},
+        {"max_new_tokens": 1.5},
+        {"prompt": "\ud800"},
+        {"stop": ["a"] * 17},
+        {"stop": ["a" * 1025]},
+        {"prompt": "a" * (2**20 + 1)},
+    ],
+)
+def test_what_has_no_meaning_is_refused(post, wrong):
+    body = {"model_spec": {"name": "speller"}, "prompt": "a", **wrong}
+    response = post("/tf_tokenrl/v1/stream", **body)
+    assert response.status == 400
+    assert json.loads(response.read())["error"]
+
+
+def test_half_a_surrogate_pair_is_no_text(ask):
+    for path, body in (
+        (COMPLETIONS, {"prompt": "\ud800"}),
+        (CHAT, {"messages": [{"role": "user", "content": "\udfff"}]}),
+    ):
+        status, reply = ask(path, **body)
+        assert status == 400 and "not valid JSON" in reply["error"]["message"]
+
+
+def test_a_long_prompt_of_openais_is_refused_at_once(ask):
+    status, reply = ask(COMPLETIONS, prompt="a" * (2**20 + 1))
+    assert status == 400
+    assert reply["error"]["code"] == "context_length_exceeded"
+
+
+def test_other_methods_and_long_bodies_have_openais_shape(connect, post):
+    connection = connect()
+    connection.request("GET", COMPLETIONS)
+    response = connection.getresponse()
+    error = json.loads(response.read())["error"]
+    assert (response.status, error["type"]) == (405, "invalid_request_error")
+    assert response.headers["allow"] == "POST"
+
+
+def test_nginx_is_told_not_to_collect_the_pieces(post):
+    response = post(COMPLETIONS, model="speller", prompt="a", stream=True)
+    assert response.headers["x-accel-buffering"] == "no"
+    response.read()
+
+
+def test_echo(ask, listen):
+    body = dict(prompt="ab", max_tokens=3, echo=True)
+    assert ask(COMPLETIONS, **body)[1]["choices"][0]["text"] == "ababa"
+    chunks = listen(COMPLETIONS, **body)
+    texts = [chunk["choices"][0]["text"] for chunk in chunks]
+    assert "".join(texts) == "ababa"

@@ -297,3 +297,82 @@ def test_gzip_that_is_broken_or_cut_is_refused(server):
         400,
         b'{"error":"The body ends before its gzip does"}',
     )
+
+
+def test_a_port_that_is_bound_is_held_before_anybody_listens():
+    first = HttpServer(ROUTES, "127.0.0.1", 0)
+    first.bind()
+    second = HttpServer(ROUTES, "127.0.0.1", first.port)
+    with pytest.raises(OSError, match="already in use"):
+        second.bind()
+    first.start()
+    assert works(first)
+    first.close(1)
+
+
+def test_a_server_that_cannot_listen_says_so():
+    server = HttpServer(ROUTES, "127.0.0.1", 0)
+    server.bind()
+    server._socket.close()  # whatever it is that goes wrong
+    with pytest.raises(TokenRLError, match="does not start"):
+        server.start()
+
+
+def test_a_server_that_fails_later_is_not_silent(caplog):
+    failed = threading.Event()
+    server = HttpServer(ROUTES, "127.0.0.1", 0, failed=failed.set)
+    server.bind()
+    server.start()
+
+    def broken():
+        raise ValueError("broken")
+
+    server._uvicorn.on_tick = lambda counter: broken()
+    assert failed.wait(SECONDS)
+    assert "The HTTP server has failed" in caplog.text
+    server.close(0)
+
+
+def preflight(server, path, **headers):
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", server.port, timeout=SECONDS
+    )
+    connection.request("OPTIONS", path, headers=headers)
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response
+
+
+PAGE = {"Origin": "https://example.org"}
+
+
+@pytest.mark.parametrize("path", ["/length", "/v1/chat/completions", "/none"])
+def test_a_preflight_is_answered_wherever_it_goes(path):
+    limits = Limits(cross_origin=True)
+    open_to_all = HttpServer(ROUTES, "127.0.0.1", 0, limits)
+    open_to_all.bind()
+    open_to_all.start()
+    wanted = "authorization, content-type"
+    response = preflight(
+        open_to_all,
+        path,
+        **PAGE,
+        **{"Access-Control-Request-Headers": wanted},
+    )
+    assert response.status == 200
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["access-control-allow-headers"] == wanted
+    for method, page in (("POST", "/length"), ("GET", "/none")):
+        code, _ = ask(open_to_all, method, page)
+        assert code in (200, 404)
+    open_to_all.close(1)
+
+
+def test_without_the_flag_a_preflight_permits_nothing(server):
+    """Under /v1/ it is answered all the same, as by the stock server."""
+    response = preflight(server, "/v1/models/half:predict", **PAGE)
+    assert response.status == 200
+    assert "access-control-allow-origin" not in response.headers
+    assert preflight(server, "/V1/x", Origin="null").status == 404
+    assert preflight(server, "/length", **PAGE).status == 405

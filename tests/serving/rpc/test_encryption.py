@@ -83,13 +83,42 @@ def test_a_file_that_cannot_be_used(tmp_path, text, sentence):
         credentials(Flags(ssl_config_file=str(path)))
 
 
-def test_a_key_that_is_none_is_said(tmp_path):
+def pem(path):
+    return path.read_text().replace("\n", "\\n")
+
+
+@pytest.mark.parametrize(
+    ("key", "certificate", "more", "sentence"),
+    [
+        ("other", "server", "", "server_key is not the key of server_cert"),
+        ("certificate", "server", "", "server_key is not a private key"),
+        ("server", "broken", "", "server_cert is not a certificate"),
+        ("server", "key", "", "server_cert is not a certificate"),
+        ("server", "server", 'custom_ca: "x"', "custom_ca is not a cert"),
+    ],
+)
+def test_mistakes_are_told_before_the_models_are_loaded(
+    folder, stranger, tmp_path, key, certificate, more, sentence
+):
+    keys = {
+        "server": pem(folder / "server.key"),
+        "other": pem(stranger / "server.key"),
+        "certificate": pem(folder / "server.pem"),
+    }
+    certificates = {
+        "server": pem(folder / "server.pem"),
+        "key": pem(folder / "server.key"),
+        "broken": "-----BEGIN CERTIFICATE-----\\nAAAA\\n"
+        "-----END CERTIFICATE-----\\n",
+    }
     path = tmp_path / "ssl.config"
-    path.write_text('server_key: "-----BEGIN" server_cert: "-----BEGIN"')
-    base = served.put(tmp_path / "half", 1)
-    flags = Flags(model_base_path=str(base), port=0, ssl_config_file=str(path))
-    with pytest.raises(TokenRLError, match="Cannot listen"):
-        Server(flags).start()
+    path.write_text(
+        f'server_key: "{keys[key]}" '
+        f'server_cert: "{certificates[certificate]}" {more}'
+    )
+    with pytest.raises(TokenRLError, match=sentence) as caught:
+        credentials(Flags(ssl_config_file=str(path)))
+    assert str(path) in str(caught.value)
 
 
 def test_nothing_is_encrypted_unasked():

@@ -5,6 +5,7 @@ import threading
 import grpc
 import numpy as np
 import pytest
+from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tensorflow_serving.apis.prediction_service_pb2_grpc import (
@@ -15,6 +16,7 @@ from tests.support import served
 from tests.support.asking import SECONDS, X, ask, failure
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.serving import Flags, Server
+from tf_tokenrl.serving.rpc.listener import Listener
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +139,89 @@ def test_reflection(channel):
         "tensorflow.serving.ModelService",
         "tensorflow.serving.PredictionService",
     }
+
+
+def described(stub, name):
+    """The names of the files that reflection gives for a service."""
+    request = reflection_pb2.ServerReflectionRequest(
+        file_containing_symbol=name
+    )
+    (answer,) = stub.ServerReflectionInfo(iter([request]), timeout=SECONDS)
+    assert not answer.error_response.error_message
+    return [
+        descriptor_pb2.FileDescriptorProto.FromString(data)
+        for data in answer.file_descriptor_response.file_descriptor_proto
+    ]
+
+
+def test_what_reflection_lists_it_describes(folder):
+    given = flags(
+        folder, enable_streaming=True, enable_grpc_healthcheck_service=True
+    )
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    with (
+        Server(given) as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.port}") as opened,
+    ):
+        stub = reflection_pb2_grpc.ServerReflectionStub(opened)
+        (answer,) = stub.ServerReflectionInfo(iter([request]), timeout=SECONDS)
+        names = [s.name for s in answer.list_services_response.service]
+        assert "tf_tokenrl.v1.Generation" in names
+        for name in names:
+            services = {
+                f"{file.package}.{service.name}"
+                for file in described(stub, name)
+                for service in file.service
+            }
+            assert name in services
+        files = described(stub, "tf_tokenrl.v1.Generation")
+        (method,) = files[0].service[0].method
+        assert method.server_streaming and not method.client_streaming
+        fields = {f.name: f.number for f in files[0].message_type[2].field}
+        assert fields["top_p"] == 6
+
+
+def test_an_open_watch_does_not_hold_up_the_end(folder):
+    server = Server(flags(folder, enable_grpc_healthcheck_service=True))
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as opened:
+        watch = health_pb2_grpc.HealthStub(opened).Watch(
+            health_pb2.HealthCheckRequest()
+        )
+        asking = threading.Event()
+
+        def requests():
+            yield reflection_pb2.ServerReflectionRequest(list_services="")
+            asking.wait()
+
+        reflected = reflection_pb2_grpc.ServerReflectionStub(
+            opened
+        ).ServerReflectionInfo(requests())
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        next(reflected)
+        stopped = threading.Thread(target=server.stop, args=[600])
+        stopped.start()
+        stopped.join(SECONDS)
+        assert not stopped.is_alive()
+        asking.set()
+
+
+def test_a_socket_path_is_judged_before_the_models_are_loaded(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, sentence in (
+        (tmp_path / "file", "is something else than a socket"),
+        (tmp_path / ("a" * 108), "107 bytes at most"),
+    ):
+        with pytest.raises(TokenRLError, match=sentence):
+            Listener(Flags(port=0, grpc_socket_path=str(path))).check()
+
+
+def test_a_host_that_is_none_is_not_an_occupied_port():
+    with pytest.raises(TokenRLError) as caught:
+        Listener(Flags(port=0, host="no.such.host.invalid")).check()
+    assert "Correct --host" in str(caught.value)
+    with pytest.raises(TokenRLError, match="an address of this machine"):
+        Listener(Flags(port=0, host="192.0.2.1")).check()
 
 
 @pytest.mark.parametrize(

@@ -135,15 +135,34 @@ class Loop:
         pending.left(count)
 
     def _run(self) -> None:
-        while True:
-            self._leave(row.pending.cancelled for row in self._rows)
-            joining = self._next_rows()
-            if joining is None:
-                return
-            for each in joining.read:
-                self._join_read(each)
-            self._begin(joining.rows)
-            self._advance()
+        try:
+            while self._step():
+                pass
+        except Exception as error:  # a defect of ours, and somebody waits
+            logger.exception("Continuous batching has failed")
+            self._give_up(StatusError.of(error))
+
+    def _step(self) -> bool:
+        """One advance of the batch; False when there is nothing to write."""
+        self._leave(row.pending.cancelled for row in self._rows)
+        joining = self._next_rows()
+        if joining is None:
+            return False
+        for each in joining.read:
+            self._join_read(each)
+        self._begin(joining.rows)
+        self._advance()
+        return True
+
+    def _give_up(self, error: StatusError) -> None:
+        """Tell all who wait, and be ready for a new start."""
+        with self._changed:
+            waiting, self._rows, rows = list(self._waiting), [], self._rows
+            self._running = False
+        self._fail(rows, error)
+        self._part(rows)
+        for pending in waiting:
+            pending.fail(error)
 
     def _next_rows(self) -> _Joining | None:
         """Who may join now; waits while long prompts are read, None: done."""

@@ -76,5 +76,10 @@ def _rest(flags: Flags, repository: Repository) -> Route:
     threads = flags.rest_api_num_threads
     if threads <= 0:
         threads = max(4 * (os.cpu_count() or 1), _FEWEST_THREADS)
-    rest = Rest(repository, threads, flags.rest_api_timeout_in_ms)
+    rest = Rest(
+        repository,
+        threads,
+        flags.rest_api_timeout_in_ms,
+        as_openai=flags.enable_streaming,
+    )
     return Route("/{path:path}", rest)

@@ -117,6 +117,12 @@ class Repository:
             raise not_found(spec.name, number)
         return self._models[spec.name].acquire(number)
 
+    @property
+    def names(self) -> list[str]:
+        """The models that can answer, in order."""
+        models = self._models.items()
+        return sorted(name for name, model in models if model.available)
+
     def versions(self, name: str) -> list[Version]:
         """Every version seen of a model, the highest first."""
         return self._models[name].versions if name in self._models else []
@@ -264,10 +270,13 @@ class Repository:
             self._wake.clear()
             if self._stopped:
                 return
-            if seconds > 0:
-                self.poll()
-            else:
-                self._advance_all()
+            try:
+                if seconds > 0:
+                    self.poll()
+                else:
+                    self._advance_all()
+            except Exception:  # the next round may go well
+                logger.exception("Looking after the versions has failed")
 
     def _pause(self, poll_seconds: int) -> float | None:
         times = [m.next_try for m in self._models.values()]

@@ -87,4 +87,7 @@ class ConfigFile:
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._seconds):
-            self.look()
+            try:
+                self.look()
+            except Exception:  # the next look may go well
+                logger.exception("Reading %s again has failed", self._path)

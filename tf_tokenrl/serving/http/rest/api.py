@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable
 from concurrent import futures
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import grpc
@@ -92,13 +93,21 @@ class Rest:
         threads: requests answered side by side; more wait.
         timeout_in_ms: after which a request answers 504, waiting included;
             0 is never.
+        as_openai: list the models, and describe each, also in the way of
+            OpenAI's `GET /v1/models`; the stock server cannot list them.
     """
 
     def __init__(
-        self, repository: Repository, threads: int, timeout_in_ms: int
+        self,
+        repository: Repository,
+        threads: int,
+        timeout_in_ms: int,
+        as_openai: bool = False,
     ):
         self._repository = repository
         self._timeout_in_ms = max(timeout_in_ms, 0)
+        self._as_openai = as_openai
+        self._created = int(time.time())
         self._threads = futures.ThreadPoolExecutor(
             threads, thread_name_prefix="rest"
         )
@@ -178,6 +187,8 @@ class Rest:
             "regress": self._regress,
         }
         if method == "GET" and target is not None:
+            if not target.spec.name and self._as_openai and not word:
+                return self._list()
             if not target.spec.name:
                 raise invalid("Missing model name in request.")
             if word == "metadata":
@@ -234,7 +245,23 @@ class Rest:
 
     def _status(self, spec: ModelSpec) -> str:
         request = GetModelStatusRequest(model_spec=spec)
-        return _json(get_model_status(self._repository, request))
+        status = _json(get_model_status(self._repository, request))
+        if not self._as_openai:
+            return status
+        described = self._described(spec.name) | json.loads(status)
+        return json.dumps(described, indent=1, ensure_ascii=False)
+
+    def _list(self) -> str:
+        models = [self._described(name) for name in self._repository.names]
+        return json.dumps({"object": "list", "data": models}, indent=1)
+
+    def _described(self, name: str) -> dict[str, Any]:
+        return {
+            "id": name,
+            "object": "model",
+            "created": self._created,
+            "owned_by": "tf_tokenrl",
+        }
 
     def _metadata(self, spec: ModelSpec) -> str:
         request = GetModelMetadataRequest(
