@@ -60,7 +60,9 @@ def one(name: str, values: np.ndarray) -> Any:
 
 def _floats(name: str, value: Any) -> np.ndarray:
     """One float32 or several."""
-    array = _numbers(name, value, "iuf", "a finite number").astype(np.float32)
+    array = _numbers(name, value, "iuf", "a finite number")
+    with np.errstate(over="ignore"):  # what is too large is refused below
+        array = array.astype(np.float32)
     if not np.isfinite(array).all():
         raise _wrong(name, value, "a finite number")
     return array

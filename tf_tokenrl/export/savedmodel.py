@@ -34,6 +34,14 @@ PROMPTS = (
     _rows(tf.int32, "top_k"),
     _rows(tf.float32, "top_p"),
 )
+# What a server takes for an option that a request leaves out, as `Client` does.
+_DEFAULTS = {
+    "seed": 0,
+    "temperature": 0.0,
+    "max_new_tokens": 0,
+    "top_k": 0,
+    "top_p": 1.0,
+}
 PAIRS = (_rows(tf.string, "prompt"), _rows(tf.string, "answer"))
 _FORBIDDEN = ("Xla", "PyFunc", "EagerPyFunc", "NumpyFunction")
 
@@ -58,10 +66,11 @@ def of_any_rows(graph: Callable[..., dict[str, tf.Tensor]]) -> Any:
 
     def whole(*inputs):
         rows = tf.size(inputs[0])
-        missing = tf.cast(rows == 0, tf.int32)
-        outputs = graph(
-            *(tf.concat([x, tf.zeros([missing], x.dtype)], 0) for x in inputs)
-        )
+        padded = []
+        for x in inputs:
+            missing = tf.cast((rows == 0) & (tf.size(x) == 0), tf.int32)
+            padded.append(tf.concat([x, tf.zeros([missing], x.dtype)], 0))
+        outputs = graph(*padded)
         return {name: tensor[:rows] for name, tensor in outputs.items()}
 
     return tf.function(whole)
@@ -104,8 +113,13 @@ class ServedPolicy(tf.Module):
             `[B]` count; `stopped` bool `[B]`, a stop token ended the answer;
             `truncated` bool `[B]`, the prompt was cut.
         """
-        policy = self._policy()
+        policy, rows = self._policy(), tf.shape(prompt)
         check_numbers(temperature, top_p)
+        # A default of the signature is one value for all rows.
+        seed, temperature, max_new_tokens, top_k, top_p = (
+            tf.broadcast_to(x, rows)
+            for x in (seed, temperature, max_new_tokens, top_k, top_p)
+        )
         ids, lengths, truncated = policy.text.prompt_graph(prompt)
         limit = policy.max_new_tokens
         max_new_tokens = tf.where(max_new_tokens > 0, max_new_tokens, limit)
@@ -216,6 +230,7 @@ def _write(
         signatures = module.signatures()
         tf.saved_model.save(module, str(folder), signatures=signatures)
     _check_ops(folder / "saved_model.pb")
+    _add_defaults(folder / "saved_model.pb")
     extra = folder / "assets.extra"
     extra.mkdir()
     warm_up_records.write(policy, name, signatures, extra)
@@ -239,6 +254,22 @@ def _check_ops(file: Path) -> None:
             f"The policy's graph uses {', '.join(found)}, which TensorFlow "
             "Serving does not run: decode without these ops."
         )
+
+
+def _add_defaults(file: Path) -> None:
+    """Let a request to `serving_default` name the prompt alone.
+
+    `tf.saved_model.save` takes defaults from Python functions only, and not
+    from the traced ones that are also needed for other things here.
+    """
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    signature = saved.meta_graphs[0].signature_def["serving_default"]
+    if signature.inputs.keys() >= _DEFAULTS.keys():
+        for name, value in _DEFAULTS.items():
+            dtype = tf.as_dtype(signature.inputs[name].dtype)
+            default = tf.make_tensor_proto([value], dtype)
+            signature.defaults[name].CopyFrom(default)
+        file.write_bytes(saved.SerializeToString(deterministic=True))
 
 
 def _lengths(mask: tf.Tensor) -> tf.Tensor:

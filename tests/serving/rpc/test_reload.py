@@ -191,9 +191,10 @@ def test_nobody_waits_for_what_is_not_there(one, name, reason):
     assert code == "UNKNOWN"
     assert f"{{{{{{name: {name}}} due to error: NOT_FOUND: {reason}" in text
     assert one.answers("one") == 2
-    served.put(one.folder / "late", 1)
-    one.reload(listing(one.folder, "one", "late"))
-    assert one.answers("late") == 1
+    later = f"beside_{name}"
+    served.put(one.folder / later, 1)
+    one.reload(listing(one.folder, "one", later))
+    assert one.answers(later) == 1
     one.reload(listing(one.folder, "one"))
 
 
@@ -233,6 +234,7 @@ def test_the_file_is_read_again(one, caplog):
     watched = ConfigFile(str(path), 1, one.server._repository)
     path.write_text(listing(one.folder, "two"))
     watched.look()
+    assert one.settled("two", {2: "AVAILABLE"})
     assert one.answers("two") == 2
     path.write_text(listing("relative", "two"))
     watched.look()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ import pydantic_core
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -35,6 +36,7 @@ from tf_tokenrl.serving.models.repository import Repository
 from tf_tokenrl.serving.models.versions import Version
 from tf_tokenrl.serving.status import StatusError
 
+logger = logging.getLogger(__name__)
 _CODES = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.FAILED_PRECONDITION: 400,
@@ -82,13 +84,14 @@ class Generation:
 
     async def _stream(self, request: Request) -> ASGIApp:
         """`tf_tokenrl.v1.Generation/Stream` as server-sent events."""
+        end = self._end()
         try:
             message = await _apart(_message, await request.body())
             pending = AsyncPendingRequest([generation_request(message)])
             spec = spec_of(message)
             version = pending.held.enter_context(self._repository.acquire(spec))
             self._loops.write(version, pending)
-            pieces = await self._begun(request, pending)
+            pieces = await self._begun(request, pending, end)
         except StatusError as error:
             return JSONResponse({"error": error.truncated}, _http_code(error))
 
@@ -124,6 +127,7 @@ class Generation:
     async def _answer(
         self, request: Request, read: _Read, field: str
     ) -> ASGIApp:
+        end = self._end()
         fields = await _apart(completions.parse, await request.body())
         spec = ModelSpec(name=fields["model"])
         try:
@@ -133,10 +137,10 @@ class Generation:
                 pending = AsyncPendingRequest(asked.requests)
                 pending.held.push(stack.pop_all())
             self._loops.write(version, pending)
-            pieces = await self._begun(request, pending)
+            pieces = await self._begun(request, pending, end)
             if asked.stream:
                 return _Events(_chunks(pieces, shape), pending)
-            async with _watching(request.receive, pending), self._in_time():
+            async with _watching(request.receive, pending), _in_time(end):
                 whole = [piece async for piece in pieces]
             return JSONResponse(shape.whole(whole))
         except PromptTooLong as error:
@@ -145,11 +149,11 @@ class Generation:
             ) from error
 
     async def _begun(
-        self, request: Request, pending: AsyncPendingRequest
+        self, request: Request, pending: AsyncPendingRequest, end: float | None
     ) -> AsyncIterator[Piece]:
         """The pieces, once there is one: what fails before has a status."""
         pieces = aiter(pending)
-        async with _watching(request.receive, pending), self._in_time():
+        async with _watching(request.receive, pending), _in_time(end):
             first = await anext(pieces)
 
         async def all_of_them() -> AsyncIterator[Piece]:
@@ -159,16 +163,23 @@ class Generation:
 
         return all_of_them()
 
-    @contextlib.asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._seconds):
-                yield
-        except TimeoutError as error:
-            raise StatusError(
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-                "The answer took longer than --rest_api_timeout_in_ms.",
-            ) from error
+    def _end(self) -> float | None:
+        """When a request that has just come must be answered."""
+        if self._seconds is None:
+            return None
+        return asyncio.get_running_loop().time() + self._seconds
+
+
+@contextlib.asynccontextmanager
+async def _in_time(end: float | None) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(end):
+            yield
+    except TimeoutError as error:
+        raise StatusError(
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            "The answer took longer than --rest_api_timeout_in_ms.",
+        ) from error
 
 
 def _rendered(version: Version, messages: completions.Messages) -> str:
@@ -221,6 +232,11 @@ def _as_openai(handler: _Handler) -> _Handler:
         except HTTPException as error:  # a body that is too long, for one
             refusal = RequestError(error.detail, status=error.status_code)
             headers = error.headers
+        except ClientDisconnect:
+            raise
+        except Exception:  # a defect of ours: the log hears what it is
+            logger.exception("%s has failed", request.url.path)
+            refusal = RequestError("Internal error.", status=500)
         return JSONResponse(refusal.body, refusal.status, headers)
 
     return answer

@@ -203,3 +203,33 @@ def test_rows_of_several_tensors_name_them_all():
         "Failed to process element: 0 of 'instances' list. JSON object: "
         '{"x": 1} keys must be equal to: x,y'
     )
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"instances": [1, 2]},
+        {"instances": [{"x": 1}, {"x": 2}]},
+        {"inputs": [1, 2]},
+        {"inputs": {"x": [1, 2]}},
+    ],
+)
+def test_what_has_a_default_may_be_left_out(document):
+    number = tf.float32.as_datatype_enum
+    wanted = {name: TensorInfo(dtype=number) for name in ("w", "x", "y")}
+    request = PredictRequest()
+    fill_inputs(document, wanted, request.inputs, {"w", "y"})
+    assert list(request.inputs) == ["x"]
+    assert wire.decode(request.inputs["x"]).tolist() == [1, 2]
+
+
+def test_rows_leave_the_same_inputs_out():
+    number = tf.float32.as_datatype_enum
+    wanted = {name: TensorInfo(dtype=number) for name in ("x", "y")}
+    rows = [{"x": 1}, {"x": 1, "y": 2}]
+    with pytest.raises(StatusError, match="element: 1 .*does not have named"):
+        fill_inputs({"instances": rows}, wanted, PredictRequest().inputs, "y")
+    with pytest.raises(StatusError, match="keys must be equal to: x"):
+        fill_inputs(
+            {"instances": [{"y": 1}]}, wanted, PredictRequest().inputs, "y"
+        )

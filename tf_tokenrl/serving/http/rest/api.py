@@ -219,7 +219,10 @@ class Rest:
                 "Failed to get input map for signature: "
                 f"{request.model_spec.signature_name or 'DEFAULT'}"
             )
-        columns = fill_inputs(document, signatures[name].inputs, request.inputs)
+        signature = signatures[name]
+        columns = fill_inputs(
+            document, signature.inputs, request.inputs, signature.defaults
+        )
         response = predict(self._repository, request, context)
         return answers.predictions(response.outputs, columns)
 

@@ -7,7 +7,7 @@ signature's dtypes, with its texts.
 import base64
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -66,6 +66,7 @@ def fill_inputs(
     document: Mapping[str, Any],
     wanted: Mapping[str, TensorInfo],
     inputs: Mapping[str, TensorProto],
+    optional: Container[str] = (),
 ) -> bool:
     """Write the tensors of a predict request; True if they come by columns.
 
@@ -73,6 +74,7 @@ def fill_inputs(
         document: the request.
         wanted: the signature's inputs.
         inputs: a map of a request, where the tensors go.
+        optional: names that may be left out, for the signature has defaults.
 
     Raises:
         StatusError: see the texts.
@@ -85,9 +87,9 @@ def fill_inputs(
             "'instances' keys to exist ",
         )
     if columns:
-        _fill_columns(document["inputs"], wanted, inputs)
+        _fill_columns(document["inputs"], wanted, inputs, optional)
     elif rows:
-        _fill_rows(document, wanted, inputs)
+        _fill_rows(document, wanted, inputs, optional)
     else:
         raise invalid("Missing 'inputs' or 'instances' key")
     return columns
@@ -134,16 +136,24 @@ def type_name(dtype: tf.DType) -> str:
     return _NAMES.get(dtype, dtype.name)
 
 
-def _fill_columns(value, wanted, inputs) -> None:
+def _required(wanted, optional) -> list[str]:
+    """The inputs that must be given; all of them where none must be."""
+    return [name for name in wanted if name not in optional] or list(wanted)
+
+
+def _fill_columns(value, wanted, inputs, optional) -> None:
+    required = _required(wanted, optional)
     if not isinstance(value, dict) or is_base64(value):
-        if len(wanted) > 1:
+        if len(required) > 1:
             raise invalid(
                 "inputs is a plain value/list, but expecting an object as "
                 "multiple input tensors required as per tensorinfo_map"
             )
-        value = {name: value for name in wanted}
+        value = {required[0]: value}
     for name in sorted(wanted):
         if name not in value:
+            if name in optional:
+                continue
             raise invalid(f"Missing named input: {name} in 'inputs' object.")
         dtype = tf.as_dtype(wanted[name].dtype)
         shape = _shape(value[name])
@@ -151,27 +161,32 @@ def _fill_columns(value, wanted, inputs) -> None:
         _write(inputs[name], name, dtype, shape, flat)
 
 
-def _fill_rows(document, wanted, inputs) -> None:
+def _fill_rows(document, wanted, inputs, optional) -> None:
     rows = document["instances"]
     if not isinstance(rows, list):
         raise _wrong(document, "Expecting 'instances' to be an list/array")
     if not rows:
         raise _wrong(document, "No values in 'instances' array")
-    if not isinstance(rows[0], dict) and len(wanted) > 1:
+    required = _required(wanted, optional)
+    if not isinstance(rows[0], dict) and len(required) > 1:
         raise invalid(
             "instances is a plain list, but expecting list of objects as "
             "multiple input tensors required as per tensorinfo_map"
         )
     named = _is_named(rows[0])
+    given = required[:1]
+    if named:  # each row names what the first one names
+        left_out = {n for n in wanted if n in optional and n not in rows[0]}
+        given = [name for name in wanted if name not in left_out]
     for number, row in enumerate(rows):
         if _is_named(row) != named:
             what = (
                 "object but got list" if named else "value/list but got object"
             )
             raise invalid(f"Expecting {what} at item {number} of input list")
-        if named and row.keys() != wanted.keys():
-            _check_keys(row, number, wanted)
-    for name in sorted(wanted):
+        if named and row.keys() != set(given):
+            _check_keys(row, number, given)
+    for name in sorted(given):
         values = [row[name] for row in rows] if named else rows
         _fill_column(values, name, wanted[name], inputs[name], named)
 
