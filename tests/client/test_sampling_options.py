@@ -74,3 +74,5 @@ def test_half_a_surrogate_pair_is_no_text():
     for call in (CALLS.generate, CALLS.stream):
         with pytest.raises(TokenRLError, match="surrogate pair at character 1"):
             call("a\ud800")
+    with pytest.raises(TokenRLError, match="surrogate pair at character 0"):
+        CALLS.stream("a", stop="\ud800")

@@ -1,13 +1,16 @@
 import errno
 import os
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import exports, tiny
+from tests.support import exports, rest_client, tiny
+from tf_tokenrl import client
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.export.savedmodel import next_version
 from tf_tokenrl.policies import from_scratch
+from tf_tokenrl.serving import Flags, Server
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +84,65 @@ def test_the_next_version_follows_the_highest(tmp_path):
     for name in ("3", "10", "latest", ".unfinished-x"):
         (tmp_path / name).mkdir()
     assert next_version(tmp_path).name == "11"
+
+
+@pytest.fixture(scope="module")
+def served(exported):
+    flags = Flags(
+        model_base_path=str(exported.parent),
+        model_name="llama",
+        port=0,
+        rest_api_port=-1,
+        enable_model_warmup=False,
+    )
+    with Server(flags) as server:
+        yield server
+
+
+def test_a_prompt_alone_is_a_request(served):
+    rest = rest_client.Client(served.http_port)
+    code, short = rest.post("llama:predict", {"instances": ["a", "the name"]})
+    assert code == 200
+    whole = [{"prompt": p, **exports.GREEDY} for p in ("a", "the name")]
+    assert rest.post("llama:predict", {"instances": whole}) == (200, short)
+    named = {"instances": [{"prompt": "a"}, {"prompt": "the name"}]}
+    assert rest.post("llama:predict", named) == (200, short)
+    hot = {"inputs": {"prompt": ["a"], "temperature": [2.0], "seed": [5]}}
+    assert rest.post("llama:predict", hot)[0] == 200
+    rest.close()
+
+
+def test_a_batch_of_no_rows_has_no_answers(served):
+    with client.Client(f"localhost:{served.port}", "llama") as asking:
+        strings, none = np.array([], object), np.zeros(0)
+        options = {
+            "seed": none.astype(np.int64),
+            "temperature": none.astype(np.float32),
+            "top_p": none.astype(np.float32),
+            "top_k": none.astype(np.int32),
+            "max_new_tokens": none.astype(np.int32),
+        }
+        for outputs in (
+            asking.predict({"prompt": strings, **options}),
+            asking.predict({"prompt": strings}),
+            asking.predict({"prompt": strings, "answer": strings}, "score"),
+        ):
+            assert {len(array) for array in outputs.values()} == {0}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"temperature": np.float32([np.nan])}, "temperature must be finite"),
+        ({"temperature": np.float32([np.inf])}, "temperature must be finite"),
+        ({"top_p": np.float32([np.nan])}, "top_p must be from 0 to 1"),
+        ({"top_p": np.float32([1.5])}, "top_p must be from 0 to 1"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_by_the_graph(served, wrong, text):
+    """Whoever sends them, and whichever server runs it."""
+    with (
+        client.Client(f"localhost:{served.port}", "llama") as asking,
+        pytest.raises(client.InvalidArgument, match=text),
+    ):
+        asking.predict({"prompt": ["a"], **wrong})

@@ -85,6 +85,7 @@ def test_bad_flags(argument, sentence):
         "--load_retry_interval_micros=9223372036854775808",
         "--streaming_queue=-1",
         "--port=65536",
+        "--rest_api_port=8500",
         "--rest_api_port=-2",
         "--max_num_load_retries=1.5",
     ],

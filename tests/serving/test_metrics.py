@@ -76,12 +76,12 @@ def test_examples_are_counted(counts, client, prediction):
 
 
 def test_names_that_clients_think_of_make_no_rows(counts, client, prediction):
-    for name in ("one", "two", "three"):
+    for name in ("unthought", "unheard", "unseen"):
         client.post(f"{name}:predict", {"instances": [1]})
-    failure(prediction.Predict, ask(name="four"))
+    failure(prediction.Predict, ask(name="unknown"))
     assert counts("request_count_total", model_name="", status="NOT_FOUND") == 4
     text = client.ask("GET", "/counts")[1]
-    assert b"four" not in text and b"three" not in text
+    assert b"unknown" not in text and b"unseen" not in text
 
 
 def test_the_page_has_the_names_of_the_real_server(client, prediction):

@@ -155,9 +155,10 @@ class Calls:
         options = sampling_options.checked(
             seed, temperature, top_k, top_p, max_new_tokens
         )
+        stops = [stop] if isinstance(stop, str) else stop
         request = protos.StreamRequest(
             prompt=codec.utf8(prompt),
-            stop=[stop] if isinstance(stop, str) else stop,
+            stop=[codec.utf8(text).decode() for text in stops],
             **{n: sampling_options.one(n, v) for n, v in options.items()},
         )
         # Its own message of the same shape: the packages differ.

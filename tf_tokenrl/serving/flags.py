@@ -218,6 +218,11 @@ def _checked(flags: Flags) -> Flags:
             f"--rest_api_port={flags.rest_api_port} is no port: give 1 to "
             "65535, 0 for none, or -1 for a free one."
         )
+    if flags.port == flags.rest_api_port > 0:
+        raise TokenRLError(
+            f"--port and --rest_api_port are both {flags.port}: give each a "
+            "port of its own."
+        )
     if min(flags.streaming_slots, flags.streaming_steps) < 1:
         raise TokenRLError(
             "--streaming_slots and --streaming_steps must be at least 1."
