@@ -92,9 +92,10 @@ class _Health(health.HealthServicer):
         for name in names:
             self.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    def Watch(self, request, context, send_response_callback=None):  # noqa: N802  (the RPC's name)
+    # The names of both methods are those of the RPCs.
+    def Watch(self, request, context, *more):  # noqa: N802
         self._streams.add(context)
-        return super().Watch(request, context, send_response_callback)
+        return super().Watch(request, context, *more)
 
 
 class _Reflection(reflection.ReflectionServicer):
@@ -107,7 +108,7 @@ class _Reflection(reflection.ReflectionServicer):
         super().__init__(names, pool=_Pools(pool))
         self._streams = streams
 
-    def ServerReflectionInfo(self, request_iterator, context):  # noqa: N802  (the RPC's name)
+    def ServerReflectionInfo(self, request_iterator, context):  # noqa: N802
         self._streams.add(context)
         return super().ServerReflectionInfo(request_iterator, context)
 
