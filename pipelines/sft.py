@@ -74,7 +74,8 @@ class SftOptions:
         strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
         batch_size: rows per step.
         learning_rate: of AdamW, reached after `warmup` steps.
-        warmup: steps of linear warm-up.
+        warmup: steps of linear warm-up; a tenth of the run where that would
+            be more than half of it.
         weight_decay: of AdamW.
         objective: "likelihood"; or, with a `start` and two answers or a
             judgement for each prompt, "dpo(beta=0.1)" or "kto", see
@@ -267,7 +268,7 @@ def _telling(options: SftOptions, checkpoint: Checkpoint) -> list:
 def _optimizer(options: SftOptions, rows: int) -> keras.Optimizer:
     """AdamW: a linear warm-up, then half a cosine down to 0."""
     steps = options.epochs * math.ceil(rows / options.batch_size)
-    rate, warmup = options.learning_rate, options.warmup
+    rate, warmup = options.learning_rate, _warmup(options.warmup, steps)
     schedule = keras.optimizers.schedules.CosineDecay(
         rate / warmup if warmup else rate,
         max(steps - warmup, 1),
@@ -275,6 +276,17 @@ def _optimizer(options: SftOptions, rows: int) -> keras.Optimizer:
         warmup_steps=warmup,
     )
     return Adam(schedule, weight_decay=options.weight_decay, beta_2=0.98)
+
+
+def _warmup(warmup: int, steps: int) -> int:
+    """At most half of a run, else a tenth of it, and said."""
+    if 2 * warmup <= steps:
+        return warmup
+    print(
+        f"A warm-up of {warmup} steps is more than half of this run of "
+        f"{steps}: the learning rate rises for {steps // 10} instead."
+    )
+    return steps // 10
 
 
 def _policy(options: SftOptions, task: tasks.Task, train: list[Example]):

@@ -9,6 +9,7 @@ import keras
 from tf_tokenrl import algorithms, files, rewards, runs, tasks
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.callbacks import (
+    AnswersLog,
     CsvLog,
     DivergenceGuard,
     EarlyStopping,
@@ -274,6 +275,11 @@ def _logging(options: TrainOptions, checkpoint: Checkpoint):
     return [
         ProgressBar(),
         CsvLog(options.out / "log.csv"),
+        AnswersLog(
+            checkpoint.trainer,
+            options.out / "samples.jsonl",
+            tensorboard=options.out / "tensorboard",
+        ),
         TensorBoardLog(options.out / "tensorboard"),
     ]
 

@@ -8,11 +8,26 @@ Log-probabilities and entropies are in nats.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 Tensor = Any  # a tf.Tensor in graphs, a NumPy array between them
+
+
+class Stateful(Protocol):
+    """What lives from step to step: rewards, schedules, KL, callbacks, sources.
+
+    `Trainer.state` gathers theirs, and a checkpoint keeps it.
+    """
+
+    def state(self) -> dict[str, Any]:
+        """What was learned on the way, fit for JSON; {} for nothing."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` gave."""
+        ...
 
 
 class Example(NamedTuple):

@@ -250,3 +250,58 @@ def test_answers_to_one_prompt_are_compared(name):
     held = np.where(mask, alone, last[:, None])
     expected = np.where(mask, alone - held[[1, 0, 3, 2]], 0)
     np.testing.assert_allclose(compared, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ppo", "grpo"])
+def test_approximate_kl_is_that_of_the_old_policy_to_the_new(
+    name, make_batch, learn
+):
+    """r - 1 - log r for r = new / old: the other way round is another one."""
+    rollout, rewards, scores = make_batch()
+    scores = scores._replace(log_probs=rollout.log_probs + np.float32(0.5))
+    options = {"samples_per_prompt": 2} if name == "grpo" else {}
+    algorithm = algorithms.get(name, **options)
+    _, _, metrics = learn(algorithm, rollout, rewards, scores)
+    found = metrics["approximate_kl"].numpy()[rollout.mask]
+    np.testing.assert_allclose(found, np.exp(0.5) - 1 - 0.5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name", ["reinforce", "actor_critic", "ppo", "grpo", "mixed"]
+)
+def test_a_scheduled_entropy_weight_follows_its_schedule(
+    name, make_batch, complete
+):
+    weight = "entropy_weight=linear(1.0, 0.0, steps=4)"
+    if name == "mixed":
+        algorithm = algorithms.parse(f"mixed(algorithm=reinforce({weight}))")
+    else:
+        algorithm = algorithms.parse(f"{name}({weight})")
+    rollout, rewards, scores = make_batch()
+    if name == "grpo":
+        algorithm = dataclasses.replace(algorithm, samples_per_prompt=2)
+    batch = complete(algorithm, rollout, rewards)
+    losses = [
+        algorithm.loss(
+            batch._replace(settings=algorithm.settings(step)), scores
+        )[0].numpy()
+        for step in (0, 1, 4)
+    ]
+    bonus = np.where(rollout.mask, scores.entropy, 0)
+    np.testing.assert_allclose(losses[2] - losses[0], bonus, atol=1e-6)
+    np.testing.assert_allclose(losses[1] - losses[0], bonus / 4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ppo", "actor_critic"])
+def test_answers_to_a_prompt_are_compared_only_if_asked(name, make_batch):
+    rollout, rewards, _ = make_batch()
+    alone = algorithms.get(name, whiten=False)
+    apart = algorithms.get(
+        name, whiten=False, samples_per_prompt=2, compare=False
+    )
+    wanted = alone.targets(rollout, rewards)
+    found = apart.targets(rollout, rewards)
+    np.testing.assert_array_equal(found.advantages, wanted.advantages)
+    compared = dataclasses.replace(apart, compare=True)
+    gap = compared.targets(rollout, rewards).advantages - wanted.advantages
+    assert np.abs(gap).max() > 0.01

@@ -84,3 +84,17 @@ def test_each_normalization_is_the_mean_it_names(make_batch, complete):
 def test_impossible_options_are_named(options, words):
     with pytest.raises(TokenRLError, match=words):
         grpo(**options)
+
+
+@pytest.mark.parametrize("high", [None, 0.5])
+def test_a_good_answer_may_rise_to_its_own_bound(make_batch, learn, high):
+    """All ratios are 1.25; `clip` is 0.1 both ways but for `clip_high`."""
+    rollout, rewards, scores = make_batch()
+    scores = scores._replace(log_probs=rollout.log_probs + np.log(1.25))
+    algorithm = grpo(clip=0.1, clip_high=high, scale=False)
+    targets, loss, _ = learn(algorithm, rollout, rewards, scores)
+    advantages = targets.advantages.numpy()
+    good = 1.1 if high is None else 1.25
+    ratios = np.where(advantages > 0, good, 1.25)
+    expected = np.where(rollout.mask, -advantages * ratios, 0)
+    np.testing.assert_allclose(loss, expected, atol=1e-5)

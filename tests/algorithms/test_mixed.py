@@ -90,3 +90,25 @@ def test_impossible_others_are_named(name, other, words):
 def test_impossible_shares_are_named(share):
     with pytest.raises(TokenRLError, match="imitation_weight"):
         algorithms.get("mixed", imitation_weight=share)
+
+
+@pytest.mark.parametrize("name", ["mixed", "mixer"])
+def test_the_minibatches_of_the_other_are_whitened(name, make_batch, complete):
+    algorithm = algorithms.get(name, algorithm="ppo(whiten='minibatch')")
+    rollout, rewards, _ = make_batch()
+    chosen = complete(algorithm, rollout, rewards).targets.advantages.numpy()
+    chosen = chosen[rollout.mask]
+    assert chosen.mean() == pytest.approx(0, abs=1e-6)
+    assert chosen.std() == pytest.approx(1, abs=1e-3)
+
+
+def test_kl_counts_in_full_whatever_the_share(make_batch, complete):
+    algorithm = algorithms.get("mixed", imitation_weight=0.75)
+    rollout, rewards, _ = make_batch()
+    batch = complete(algorithm, rollout, rewards)
+    tokens = rollout.mask
+    expected = np.where(tokens, 1 / tokens.sum(), 0)
+    np.testing.assert_allclose(
+        algorithm.kl_weights(batch, longest=5), expected, rtol=1e-6
+    )
+    assert algorithm.inner.kl_weights(batch, longest=5) is None

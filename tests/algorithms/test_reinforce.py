@@ -180,3 +180,30 @@ def test_groups_must_fill_the_batch(make_batch):
 def test_unknown_baselines_are_named():
     with pytest.raises(TokenRLError, match='"average".*mean'):
         algorithms.get("reinforce", baseline="average")
+
+
+def test_what_the_greedy_answer_earned_is_discounted_too(make_batch):
+    rollout, rewards, _ = make_batch()
+    mask = np.array([[True, True, True]] * 4)
+    earned = np.array([[1.0, 2.0, 4.0]] * 4, np.float32)
+    algorithm = algorithms.get(
+        "reinforce", baseline="self_critical", discount=0.5
+    )
+    targets = algorithm.targets(rollout, rewards, Context(mask, earned))
+    gap = (targets.returns - targets.advantages).numpy()
+    expected = np.array([3.0, 4.0, 4.0, 4.0, 4.0])  # 1 + 2 / 2 + 4 / 4, ...
+    where = rollout.mask
+    np.testing.assert_allclose(
+        gap[where], np.tile(expected, (4, 1))[where], atol=1e-6
+    )
+
+
+def test_a_step_of_dictated_answers_leaves_the_moving_mean(make_batch):
+    rollout, rewards, _ = make_batch()
+    algorithm = algorithms.get("reinforce", baseline="moving_mean")
+    memory = {"return_sum": 3.0, "return_weight": 2.0}
+    nothing = rollout._replace(mask=np.zeros_like(rollout.mask))
+    targets = algorithm.targets(nothing, rewards, Context(memory=memory))
+    assert (
+        algorithm.remember(memory, Batch(nothing, rewards, targets)) == memory
+    )

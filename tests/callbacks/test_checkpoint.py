@@ -278,4 +278,4 @@ def test_rolling_back_takes_an_older_one_and_removes_the_newer(copy):
     assert trainer.finished_steps == 5
     assert trainer.learning_rate.factor == 0.5
     assert copy.roll_back(3, 0.5) == 5
-    trainer.learning_rate.restore(1.0)
+    trainer.learning_rate.restore({"learning_rate_factor": 1.0})

@@ -127,13 +127,13 @@ def test_logs_tell_the_restores():
 
 def test_state_is_plain_and_going_back_undoes_no_restore():
     guard = judge(*[{}] * 3, {"kl": 999.0})
-    before = guard.get_state()
+    before = guard.state()
     guard.restores = 2
-    guard.set_state(before)
-    assert guard.get_state() == before | {"restores": 2}
+    guard.restore(before)
+    assert guard.state() == before | {"restores": 2}
     other = DivergenceGuard(Requests())
-    other.set_state(before | {"restores": 2})
-    assert other.get_state() == guard.get_state()
+    other.restore(before | {"restores": 2})
+    assert other.state() == guard.state()
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_resumed_run_stops_where_the_whole_one_does(cut):
     first = EarlyStopping(patience=6, window=4)
     drive(first, values[:cut])
     second = EarlyStopping(patience=6, window=4)
-    second.set_state(json.loads(json.dumps(first.get_state())))
+    second.restore(json.loads(json.dumps(first.state())))
     assert drive(second, values, first_step=cut) == whole
 
 

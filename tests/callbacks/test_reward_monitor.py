@@ -104,8 +104,8 @@ def test_its_memory_is_plain(monkeypatch, capsys):
     whole = Scripted([GOOD, BAD, BAD], stop=True)
     whole.run(monkeypatch, [1, 2])
     other = Scripted([BAD], stop=True)
-    other.set_state(whole.get_state())
-    assert other.get_state() == whole.get_state()
+    other.restore(whole.state())
+    assert other.state() == whole.state()
     assert not whole.model.stop_training
     other.run(monkeypatch, [2])
     assert other.model.stop_training
@@ -138,4 +138,4 @@ def test_curves_join_the_logs_and_early_stopping_can_watch(tmp_path):
     metrics = {"words": toy.Count(token=9)}
     now = trainer.evaluate(HELD_OUT, metrics)["words"].mean
     assert float(rows[-1]["validation/words"]) == pytest.approx(now)
-    assert stopping.get_state()["best"] is not None
+    assert stopping.state()["best"] is not None

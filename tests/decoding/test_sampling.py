@@ -223,3 +223,17 @@ def test_a_mixture_is_a_distribution():
     log_probs = tf.nn.log_softmax(tf.random.stateless_normal([3, 40], [1, 2]))
     total = tf.reduce_sum(tf.exp(mix_uniform(log_probs, 0.2, 40)), axis=-1)
     np.testing.assert_allclose(total, 1, rtol=1e-5)
+
+
+def test_every_token_of_many_blocks_is_drawn_at_its_probability():
+    """The joint distribution: block and token have noise of their own."""
+    rows, size = 20_000, 1024
+    logits = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    noise = tf.function(uniforms)(row_seeds(3, 0, rows), 1)[:, 0]
+    ids, _ = drawn(np.tile(logits, (rows, 1)), noise, sampling(rows))
+    counts = np.bincount(ids, minlength=size)
+    expected = distribution(logits) * rows
+    common = expected >= 5
+    seen = [*counts[common], counts[~common].sum()]
+    due = [*expected[common], expected[~common].sum()]
+    assert stats.chisquare(seen, due).pvalue > 0.01

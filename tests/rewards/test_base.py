@@ -1,5 +1,7 @@
 """Placing, adding and checking rewards."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -244,3 +246,28 @@ def test_a_function_must_take_what_it_is_given():
         Function(shout, volume=3)
     with pytest.raises(TokenRLError, match="expected f"):
         Function(lambda example: 0.0)
+
+
+class Waits(Reward):
+    """Each row waits until all rows have begun."""
+
+    def __init__(self, rows: int, fails: str = ""):
+        self.rows, self.fails = rows, fails
+        self._begun, self._all = 0, None
+
+    async def score(self, example, response):
+        self._all = self._all or asyncio.Event()
+        self._begun += 1
+        if self._begun == self.rows:
+            self._all.set()
+        if example.key and example.key == self.fails:
+            raise KeyError("nothing")
+        await self._all.wait()
+        return 0.5
+
+
+def test_rows_of_an_asynchronous_score_wait_side_by_side(examples, responses):
+    count = len(examples)
+    assert Waits(count).score_batch(examples, responses) == [0.5] * count
+    with pytest.raises(TokenRLError, match='KeyError.* example "two"'):
+        Waits(99, fails="two").score_batch(examples, responses)

@@ -1,4 +1,4 @@
-"""Break twenty details on purpose; each must be caught by a named test.
+"""Break details on purpose; each must be caught by a named test.
 
     python -m tests.support.mutations [NAME ...]
 
@@ -187,6 +187,128 @@ MUTATIONS = (
         "reference = np.asarray(rollout.reference_log_probs)",
         "reference = np.asarray(rollout.log_probs)",
         "tests/rewards/test_kl.py::test_k1_is_the_difference_of_log_probs",
+    ),
+    Mutation(
+        "block and token of a draw share one random number",
+        "decoding/sampling.py",
+        "token, _ = _first_above(inside, noise[:, 1])",
+        "token, _ = _first_above(inside, noise[:, 0])",
+        "tests/decoding/test_sampling.py"
+        "::test_every_token_of_many_blocks_is_drawn_at_its_probability",
+    ),
+    Mutation(
+        "direct KL in the loss is not direct",
+        "training/updates/kl_loss.py",
+        "            self.direct,\n        )",
+        "            False,\n        )",
+        "tests/training/updates/test_kl_loss.py"
+        "::test_a_token_counts_as_often_as_the_policy_now_takes_it[True]",
+    ),
+    Mutation(
+        "KL in the loss ignores that the policy has moved",
+        "training/updates/kl_loss.py",
+        "            rollout.log_probs,\n            rollout.reference",
+        "            scores.log_probs,\n            rollout.reference",
+        "tests/training/updates/test_kl_loss.py"
+        "::test_a_token_counts_as_often_as_the_policy_now_takes_it[False]",
+    ),
+    Mutation(
+        "the upper bound of the ratio is dropped",
+        "algorithms/grpo.py",
+        "            self.clip_high,\n        )",
+        "            None,\n        )",
+        "tests/algorithms/test_grpo.py"
+        "::test_a_good_answer_may_rise_to_its_own_bound[0.5]",
+    ),
+    Mutation(
+        "the KL that weights follow is that of a token",
+        "training/step_logs.py",
+        'logs["kl"] = float(_kl(rollout).sum() / rows)',
+        'logs["kl"] = float(_kl(rollout).sum() / rollout.mask.sum())',
+        "tests/training/test_step_logs.py::test_kl_is_that_of_whole_answers",
+    ),
+    Mutation(
+        "approximate KL of PPO is upside down",
+        "algorithms/ppo.py",
+        "kl.k3(-log_ratio)",
+        "kl.k3(log_ratio)",
+        "tests/algorithms/test_contract.py"
+        "::test_approximate_kl_is_that_of_the_old_policy_to_the_new[ppo]",
+    ),
+    Mutation(
+        "approximate KL of GRPO is upside down",
+        "algorithms/grpo.py",
+        "kl.k3(-log_ratio)",
+        "kl.k3(log_ratio)",
+        "tests/algorithms/test_contract.py"
+        "::test_approximate_kl_is_that_of_the_old_policy_to_the_new[grpo]",
+    ),
+    Mutation(
+        "Dr. GRPO divides by the longest answer",
+        "training/updates/updater.py",
+        "        longest = self.policy.max_new_tokens\n",
+        "        longest = int(batch.rollout.mask.shape[1])\n",
+        "tests/training/updates/test_updater.py"
+        "::test_a_constant_is_the_limit_of_the_policy_not_the_longest_answer",
+    ),
+    Mutation(
+        "a teacher is scored under exploration",
+        "training/updates/updater.py",
+        "nll = -self.policy.score(batch.teacher).log_probs",
+        "nll = -self.policy.score(batch.teacher, "
+        "**sampling(settings)).log_probs",
+        "tests/training/updates/test_updater.py"
+        "::test_a_teacher_is_scored_without_exploration",
+    ),
+    Mutation(
+        "a resumed run forgets the lowered learning rate",
+        "training/trainer.py",
+        "        self.learning_rate.restore(state)\n",
+        "",
+        "tests/training/updates/test_learning_rate.py"
+        "::test_a_restored_trainer_has_the_lowered_rate",
+    ),
+    Mutation(
+        "a run is resumed under another exploration",
+        "training/trainer.py",
+        '            "exploration": repr(self.exploration),\n',
+        "",
+        "tests/training/updates/test_learning_rate.py"
+        "::test_a_run_is_known_by_the_rate_it_began_with_and_how_it_strays",
+    ),
+    Mutation(
+        "what the greedy answer earned is not discounted",
+        "algorithms/reinforce.py",
+        "greedy = discounted_returns(context.greedy_rewards, mask, "
+        "self.discount)",
+        "greedy = discounted_returns(context.greedy_rewards, mask, 1.0)",
+        "tests/algorithms/test_reinforce.py"
+        "::test_what_the_greedy_answer_earned_is_discounted_too",
+    ),
+    Mutation(
+        "a scheduled entropy weight stands still",
+        "algorithms/base.py",
+        'return loss - self._setting("entropy_weight", batch) * entropy',
+        "return loss - float(getattr(self.entropy_weight, '__call__', "
+        "lambda _: self.entropy_weight)(0)) * entropy",
+        "tests/algorithms/test_contract.py"
+        "::test_a_scheduled_entropy_weight_follows_its_schedule[reinforce]",
+    ),
+    Mutation(
+        "mixed and MIXER leave out the whitening of minibatches",
+        "algorithms/base.py",
+        "return self.inner.minibatch_targets(batch)",
+        "return batch.targets",
+        "tests/algorithms/test_mixed.py"
+        "::test_the_minibatches_of_the_other_are_whitened[mixer]",
+    ),
+    Mutation(
+        "a reward that looks ahead is summed from a token on",
+        "training/rollouts/scorer.py",
+        "if self.causal and reward.looks_ahead:",
+        "if False:",
+        "tests/rewards/test_causality.py"
+        "::test_the_mean_gradient_is_that_of_the_expected_reward",
     ),
 )
 

@@ -23,9 +23,9 @@ def test_every_test_that_is_named_exists():
     assert found > 50
 
 
-def test_there_are_twenty_and_each_is_listed():
+def test_each_has_a_name_and_is_listed():
     names = [mutation.name for mutation in mutations.MUTATIONS]
-    assert len(set(names)) == len(names) == 20
+    assert len(set(names)) == len(names) >= 35
     for mutation in mutations.MUTATIONS:
         test = mutation.test.removeprefix("tests/")
         assert f"| {mutation.name} | `{test}` |" in PAGE

@@ -1,10 +1,11 @@
 import keras
+import numpy as np
 import pytest
 
 from tests.support import tiny, toy
 from tf_tokenrl import algorithms
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.flow import Example
+from tf_tokenrl.flow import Example, Rollout
 from tf_tokenrl.training import preflight
 
 
@@ -91,3 +92,29 @@ def test_a_run_that_learned_nothing_says_so():
     preflight.check_learned(
         [{"gradient_norm": 0.0}] * 20 + [{"gradient_norm": 1}]
     )
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "rows", "tokens", "refused"),
+    [
+        ("ppo", 1, 1, True),
+        ("ppo(whiten=False)", 1, 1, False),
+        ("ppo", 1, 2, False),
+        ("ppo(whiten='minibatch', minibatches=4)", 4, 1, True),
+        ("ppo(whiten='minibatch', minibatches=4)", 8, 1, False),
+        ("ppo(minibatches=4)", 4, 1, False),
+        ("mixed(algorithm=actor_critic)", 1, 1, True),
+        ("grpo", 1, 1, False),
+    ],
+)
+def test_one_action_by_itself_cannot_be_whitened(
+    algorithm, rows, tokens, refused
+):
+    mask = np.ones((rows, tokens), bool)
+    rollout = Rollout(None, None, None, mask, None, None)
+    algorithm = algorithms.parse(algorithm)
+    if refused:
+        with pytest.raises(TokenRLError, match="one action at a time"):
+            preflight.check_whitening(algorithm, rollout)
+    else:
+        preflight.check_whitening(algorithm, rollout)

@@ -39,9 +39,11 @@ class ActorCritic(Algorithm):
         value_weight: weight of the critic's loss.
         entropy_weight: weight of the entropy bonus, per nat, or a schedule.
         whiten: bring the advantages of a batch to mean 0 and variance 1.
-        samples_per_prompt: adjacent rows that answer one prompt; above 1
-            their advantages are taken against each other, see
-            `critic_targets`.
+        samples_per_prompt: adjacent rows that answer one prompt.
+        compare: where there are several, take their advantages against each
+            other, see `critic_targets`; it helps while the critic knows
+            little of a prompt, and once it knows all it adds the noise of
+            the other rows.
         normalization: "token" divides the loss of a minibatch by its tokens;
             "constant" by its rows and the policy's limit on new tokens, for
             the exact gradient, see `ops.masking.loss_weights`.
@@ -57,6 +59,7 @@ class ActorCritic(Algorithm):
     entropy_weight: float | Schedule = 0.0
     whiten: bool = True
     samples_per_prompt: int = 1
+    compare: bool = True
     normalization: str = "token"
 
     def __post_init__(self):
@@ -77,7 +80,7 @@ class ActorCritic(Algorithm):
             rewards,
             self.discount,
             self.trace_decay,
-            self.samples_per_prompt,
+            self.samples_per_prompt if self.compare else 1,
             self.steps,
         )
         return whitened(targets, rollout.mask) if self.whiten else targets

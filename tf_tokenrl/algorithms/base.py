@@ -43,7 +43,8 @@ class Algorithm(abc.ABC):
         samples_per_prompt: k adjacent rows answer the same prompt: rows
             `g * k` to `g * k + k - 1` are group `g`.
         entropy_weight: weight of the entropy bonus, per nat; a number or a
-            `Schedule` over steps.
+            `Schedule` over steps. Its gradient holds the states fixed: that a
+            token leads to states of more entropy does not count.
         normalization: of the loss of a minibatch, see
             `ops.masking.loss_weights`.
         imitates: whether the batch must hold reference answers.
@@ -110,6 +111,14 @@ class Algorithm(abc.ABC):
         """
         mask = batch.rollout.mask
         return loss_weights(mask, self.normalization, longest), None
+
+    def kl_weights(self, batch: Batch, longest: int) -> Tensor | None:
+        """What the KL of each token counts, as in `loss_weights`.
+
+        Returns:
+            None where it counts as the rest of the token's loss does.
+        """
+        return None
 
     def enough(self, metrics: Mapping[str, float]) -> bool:
         """Whether an update with these metrics is the last of its batch."""

@@ -41,3 +41,7 @@ class Mixed(Guided):
         share = self._setting("imitation_weight", batch)
         chosen, _ = self.inner.loss_weights(batch, longest)
         return (1.0 - share) * chosen, share * self._taught(batch, longest)
+
+    def kl_weights(self, batch: Batch, longest: int) -> Tensor | None:
+        """See `Algorithm.kl_weights`: in full, whatever the share."""
+        return self.inner.loss_weights(batch, longest)[0]

@@ -52,9 +52,11 @@ class Ppo(Algorithm):
         target_kl: the remaining updates of a batch are left out once
             `approximate_kl` exceeds 1.5 times this, in nats per token; None
             never leaves any out.
-        samples_per_prompt: adjacent rows that answer one prompt; above 1
-            their advantages are taken against each other, see
-            `critic_targets`.
+        samples_per_prompt: adjacent rows that answer one prompt.
+        compare: where there are several, take their advantages against each
+            other, see `critic_targets`; it helps while the critic knows
+            little of a prompt, and once it knows all it adds the noise of
+            the other rows.
         normalization: "token" divides the loss of a minibatch by its tokens;
             "constant" by its rows and the policy's limit on new tokens, for
             the exact gradient, see `ops.masking.loss_weights`.
@@ -81,6 +83,7 @@ class Ppo(Algorithm):
     whiten: bool | str = True
     target_kl: float | None = None
     samples_per_prompt: int = 1
+    compare: bool = True
     normalization: str = "token"
 
     def __post_init__(self):
@@ -103,7 +106,7 @@ class Ppo(Algorithm):
             rewards,
             self.discount,
             self.trace_decay,
-            self.samples_per_prompt,
+            self.samples_per_prompt if self.compare else 1,
         )
         if self.whiten and self.whiten != "minibatch":
             return whitened(targets, rollout.mask)

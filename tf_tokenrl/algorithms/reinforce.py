@@ -141,7 +141,9 @@ class Reinforce(Algorithm):
 
         Their quotient needs no correction for having begun at 0.
         """
-        if self.baseline != "moving_mean":
+        # Where all tokens were dictated, as in MIXER's first steps, no return
+        # was earned: that is not a return of 0.
+        if self.baseline != "moving_mean" or not batch.rollout.mask.any():
             return memory
         mean = masked_mean(batch.targets.returns, batch.rollout.mask)
         total = self.decay * memory["return_sum"] + float(mean)

@@ -5,6 +5,7 @@ learning; `on_train_batch_end(step, logs)` counts steps from 0, and what is
 written for people (log rows, the bar) counts finished steps, from 1.
 """
 
+from tf_tokenrl.callbacks.answers_log import AnswersLog
 from tf_tokenrl.callbacks.best_policy import BestPolicy
 from tf_tokenrl.callbacks.csv_log import CsvLog
 from tf_tokenrl.callbacks.divergence_guard import DivergenceGuard
@@ -16,6 +17,7 @@ from tf_tokenrl.callbacks.tensorboard_log import TensorBoardLog
 from tf_tokenrl.callbacks.time_limit import TimeLimit
 
 __all__ = [
+    "AnswersLog",
     "BestPolicy",
     "CsvLog",
     "DivergenceGuard",

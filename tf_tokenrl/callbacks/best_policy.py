@@ -48,12 +48,12 @@ class BestPolicy(keras.callbacks.Callback):
         self.best: float | None = None
         self._waited = 0
 
-    def get_state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """What a checkpoint keeps; plain JSON."""
         return {"best": self.best, "waited": self._waited}
 
-    def set_state(self, state: dict[str, Any]):
-        """Takes up what `get_state` gave."""
+    def restore(self, state: dict[str, Any]):
+        """Take up what `state` gave."""
         self.best = state["best"]
         self._waited = state["waited"]
 

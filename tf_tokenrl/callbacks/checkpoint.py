@@ -49,7 +49,7 @@ class Checkpoint(keras.callbacks.Callback):
         folder: holds the checkpoints.
         every: steps between two checkpoints.
         keep: how many of the newest stay.
-        remembered: callbacks with `get_state` and `set_state`.
+        remembered: callbacks with `state` and `restore`.
         overwrite: a fresh run may replace the checkpoints of another.
 
     Of several workers the chief alone writes; all read, so the folder must be
@@ -212,7 +212,7 @@ class Checkpoint(keras.callbacks.Callback):
         for callback, saved in zip(
             self.remembered, state["callbacks"], strict=True
         ):
-            callback.set_state(saved)
+            callback.restore(saved)
         self.trainer.restore(state)
         self._saved = self.trainer.finished_steps
         self._began = before
@@ -233,7 +233,7 @@ class Checkpoint(keras.callbacks.Callback):
     def _state(self) -> dict:
         return self.trainer.state() | {
             "run": self._run(),
-            "callbacks": [c.get_state() for c in self.remembered],
+            "callbacks": [c.state() for c in self.remembered],
         }
 
     def _run(self) -> dict:

@@ -103,7 +103,7 @@ class DivergenceGuard(keras.callbacks.Callback):
         self._first: dict[str, float] = {}
         self._norms: list[float] = []
 
-    def get_state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """What a checkpoint keeps; plain JSON."""
         return {
             "restores": self.restores,
@@ -112,8 +112,8 @@ class DivergenceGuard(keras.callbacks.Callback):
             "norms": list(self._norms),
         }
 
-    def set_state(self, state: dict[str, Any]):
-        """Takes up what `get_state` gave; going back undoes no restore."""
+    def restore(self, state: dict[str, Any]):
+        """Take up what `state` gave; going back undoes no restore."""
         self.restores = max(self.restores, state["restores"])
         self._bad = state["bad"]
         self._first = dict(state["first"])

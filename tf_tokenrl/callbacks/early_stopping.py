@@ -56,7 +56,7 @@ class EarlyStopping(keras.callbacks.Callback):
         self._sign = 1 if mode == "max" else -1
         self._forget()
 
-    def get_state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """What a checkpoint keeps; plain JSON."""
         return {
             "recent": list(self._recent),
@@ -64,8 +64,8 @@ class EarlyStopping(keras.callbacks.Callback):
             "waited": self._waited,
         }
 
-    def set_state(self, state: dict[str, Any]):
-        """Takes up what `get_state` gave."""
+    def restore(self, state: dict[str, Any]):
+        """Take up what `state` gave."""
         self._recent = list(state["recent"])
         self._best = state["best"]
         self._waited = state["waited"]
@@ -86,7 +86,7 @@ class EarlyStopping(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _forget(self):
-        self.set_state({"recent": [], "best": None, "waited": 0})
+        self.restore({"recent": [], "best": None, "waited": 0})
 
     def _watched(self, logs: dict[str, float]) -> float | None:
         """The monitored log, None on a step that has no such kind of log."""

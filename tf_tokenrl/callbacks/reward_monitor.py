@@ -69,11 +69,11 @@ class RewardMonitor(keras.callbacks.Callback):
         self.metrics = dict(metrics)
         self.every = every
         self.stop = stop
-        self.set_state(
+        self.restore(
             {"first": {}, "rewards": [], "start": None, "warned": [], "bad": 0}
         )
 
-    def get_state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """What a checkpoint keeps; plain JSON."""
         return {
             "first": dict(self._first),
@@ -83,8 +83,8 @@ class RewardMonitor(keras.callbacks.Callback):
             "bad": self._bad,
         }
 
-    def set_state(self, state: dict[str, Any]):
-        """Takes up what `get_state` gave."""
+    def restore(self, state: dict[str, Any]):
+        """Take up what `state` gave."""
         self._first: dict[str, Any] = dict(state["first"])
         self._rewards: list[float] = list(state["rewards"])
         self._start: float | None = state["start"]

@@ -1,5 +1,6 @@
 """What a reward is, and how rewards add up."""
 
+import asyncio
 import contextlib
 import inspect
 import numbers
@@ -52,8 +53,13 @@ class Reward:
     def score_batch(
         self, examples: Sequence[Example], responses: Sequence[Response]
     ) -> Sequence[float | Sequence[float]]:
-        """`score` of each row; override it where many at once are cheaper."""
+        """`score` of each row; override it where many at once are cheaper.
+
+        Where `score` is an `async def`, those of all rows wait side by side.
+        """
         rows = zip(examples, responses, strict=True)
+        if inspect.iscoroutinefunction(self.score):
+            return asyncio.run(checks.score_rows_together(self, [*rows]))
         return [checks.score_row(self, *row) for row in rows]
 
     def __call__(

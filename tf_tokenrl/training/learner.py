@@ -189,13 +189,13 @@ class Learner:
         """What a checkpoint holds besides: plain JSON."""
         return {
             "finished_steps": self.finished_steps,
-            "learning_rate_factor": self.learning_rate.factor,
+            **self.learning_rate.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` gave, after what is `tracked`."""
         self.finished_steps = state["finished_steps"]
-        self.learning_rate.restore(state["learning_rate_factor"])
+        self.learning_rate.restore(state)
 
     def identity(self) -> dict[str, Any]:
         """What must not change between the parts of one run."""

@@ -29,6 +29,8 @@ class TrainerOptions:
             while `fit` runs; 0 computes them in this one. A script that uses
             them must not run when it is imported: put it below
             `if __name__ == "__main__":`.
+        reward_seconds: how long these processes may be silent before the run
+            ends with an error, and its steps saved; 0 waits without end.
         self_check: names of the checks that a fresh run makes on its first
             batch, see `first_batch.check`; an empty set makes none.
         jit: stages that XLA compiles, "scoring" of the reference, "update" or
@@ -44,6 +46,7 @@ class TrainerOptions:
     similar_lengths: bool = False
     overlap: bool = False
     reward_processes: int = 0
+    reward_seconds: float = 0.0
     self_check: frozenset[str] = first_batch.NAMES
     jit: tuple[str, ...] = ()
 
@@ -52,6 +55,7 @@ class TrainerOptions:
             ("gradient_clip", 0),
             ("accumulation", 1),
             ("reward_processes", 0),
+            ("reward_seconds", 0),
         ):
             value = getattr(self, name)
             if not least <= value < float("inf"):
@@ -59,6 +63,11 @@ class TrainerOptions:
                     f"{name} is {value}: it must be a number from {least} "
                     "upwards."
                 )
+        if self.reward_seconds and not self.reward_processes:
+            raise TokenRLError(
+                "reward_seconds needs reward_processes of 1 or more: what "
+                "hangs in this process cannot be ended."
+            )
         if unknown := set(self.self_check) - first_batch.NAMES:
             raise TokenRLError(
                 f"self_check names {', '.join(sorted(unknown))}, which is not "

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Sized
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.evaluation import blindness
-from tf_tokenrl.flow import Example
+from tf_tokenrl.flow import Example, Rollout
 from tf_tokenrl.policies.divergence import actions_of
 from tf_tokenrl.rewards import Mixture, Reward
 from tf_tokenrl.training.updates.kl_loss import KlLoss
@@ -123,6 +123,20 @@ def check_batch(trainer, examples: Sized, batch_size: int) -> None:
                 f"batch_size is {batch_size}, which is not a multiple of "
                 f"{name} ({count}): choose one that is."
             )
+
+
+def check_whitening(algorithm: Algorithm, rollout: Rollout) -> None:
+    """One action by itself, whitened, is 0 whatever it earned."""
+    whiten = getattr(getattr(algorithm, "inner", algorithm), "whiten", False)
+    rows = len(rollout.mask)
+    if whiten == "minibatch":
+        rows //= algorithm.minibatches
+    if whiten and rows * rollout.mask.sum(-1).max() <= 1:
+        raise TokenRLError(
+            f"{type(algorithm).__name__} whitens the advantages of one action "
+            "at a time, which leaves nothing to learn: take a larger batch, "
+            "fewer minibatches or whiten=False."
+        )
 
 
 def check_learned(history: Sequence[Mapping[str, float]]) -> None:

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tf_tokenrl import evaluation
 from tf_tokenrl.algorithms import Algorithm
-from tf_tokenrl.flow import Batch, Context, Example
+from tf_tokenrl.flow import Batch, Context, Example, Response
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.policies.storage import digest
 from tf_tokenrl.rewards import Reward
@@ -68,6 +68,7 @@ class Trainer:
     Attributes:
         scorer: computes what answers earn.
         finished_steps: how many steps were taken.
+        answers: of the last step, `(example, response, reward)` for each.
         reward_share: what the last step spent on rewards that were not
             computed meanwhile, as a share of its time.
 
@@ -103,6 +104,7 @@ class Trainer:
         self.memory = algorithm.first_memory()
         self.reward_share = 0.0
         self.finished_steps = 0
+        self.answers: list[tuple[Example, Response, float]] = []
         self._checked = False
         self.scorer = Scorer(
             reward,
@@ -110,6 +112,7 @@ class Trainer:
             self.options.overlap,
             algorithm.sums_forward,
             self.options.reward_processes,
+            self.options.reward_seconds,
         )
         check_stages(self.options.jit, self.strategy)
         self.source = source or self._sampled()
@@ -250,7 +253,9 @@ class Trainer:
         self.scorer.seconds = 0.0
         prompts = self._ask(self.encode(examples), step)
         answers = self.source(prompts)
-        rollout, rewards, terms = self.scorer(prompts, answers)
+        rollout, rewards, terms, responses = self.scorer(prompts, answers)
+        earned = rewards.sum(-1).tolist()
+        self.answers = [*zip(prompts.examples, responses, earned, strict=True)]
         context = self._context(prompts)
         targets = in_numpy(self._targets(rollout, rewards, context))
         settings = dict(prompts.settings)
@@ -284,7 +289,7 @@ class Trainer:
         kept = {} if self.kl_loss is None else self.kl_loss.state()
         return {
             "finished_steps": self.finished_steps,
-            "learning_rate_factor": self.learning_rate.factor,
+            **self.learning_rate.state(),
             "memory": self.memory,
             "reward": self.reward.state(),
             "kl_loss": kept,
@@ -294,7 +299,7 @@ class Trainer:
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` gave, after what is `tracked`."""
         self.finished_steps = state["finished_steps"]
-        self.learning_rate.restore(state["learning_rate_factor"])
+        self.learning_rate.restore(state)
         self.memory = state["memory"]
         self.reward.begin(max(self.finished_steps - 1, 0))
         self.reward.restore(state["reward"])
@@ -350,11 +355,12 @@ class Trainer:
         if not self.algorithm.needs_greedy:
             return Context(memory=memory)
         greedy = prompts.greedily()
-        rollout, rewards, _ = self.scorer(greedy, self.source(greedy))
-        return Context(rollout.mask, rewards, memory)
+        scored = self.scorer(greedy, self.source(greedy))
+        return Context(scored.rollout.mask, scored.rewards, memory)
 
     def _check_once(self, batch: Batch) -> None:
         """The first batch of a fresh run must not contradict itself."""
+        preflight.check_whitening(self.algorithm, batch.rollout)
         names = self.options.self_check & self.checks
         if names and not (self._checked or self.finished_steps):
             now = sampling(batch.settings or {})
@@ -365,21 +371,12 @@ class Trainer:
     def _take(
         self, data: EncodedExamples, batch_size: int, step: int
     ) -> dict[str, float]:
-        """Take the step of a given number in a data set."""
-        return self.step(self._rows(data, batch_size), step)
-
-    def _rows(self, data: EncodedExamples, batch_size: int) -> EncodedExamples:
-        """The examples of the next step, each `samples_per_prompt` times."""
+        """Take a step with its examples, each `samples_per_prompt` times."""
         copies = self.algorithm.samples_per_prompt
         prompts = batch_size // copies
-        rows = data_order.stream(
-            data.examples,
-            self.finished_steps * prompts,
-            prompts,
-            self.options.seed,
-            self.options.similar_lengths,
-        )
-        return data.rows(np.repeat(rows, copies))
+        order = self.options.seed, self.options.similar_lengths
+        rows = data_order.stream(data.examples, step * prompts, prompts, *order)
+        return self.step(data.rows(np.repeat(rows, copies)), step)
 
     def _logs(self, batch, terms, metrics, seconds) -> dict[str, float]:
         logs = step_logs.of_rollout(batch, self.policy.stop_ids)

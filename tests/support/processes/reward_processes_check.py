@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 
 from tf_tokenrl.rewards import Reward
 
@@ -45,3 +46,10 @@ class Presses(Reward):
 class Unreadable(Reward):
     def __reduce__(self):
         return int, ("x",)
+
+
+class Hangs(Reward):
+    """Never answers."""
+
+    def score(self, example, response):
+        threading.Event().wait()

@@ -179,3 +179,11 @@ def test_they_end_when_their_parent_is_killed(tmp_path):
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
     )
     assert done.returncode == -signal.SIGKILL
+
+
+def test_a_reward_that_hangs_is_given_up(batch):
+    with (
+        RewardProcesses(1, seconds=5) as processes,
+        pytest.raises(TokenRLError, match="No reward came.*5 seconds"),
+    ):
+        scored(processes, check.Hangs(), batch)

@@ -8,9 +8,11 @@ import tensorflow as tf
 
 from tests.support import toy
 from tests.training.test_trainer import Numbered
+from tf_tokenrl.decoding.prefix import Prefix
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Rollout
 from tf_tokenrl.rewards import Reward
+from tf_tokenrl.rewards.normalize import Normalize as normalize
 from tf_tokenrl.training.rollouts.prompts import Prompts
 from tf_tokenrl.training.rollouts.sampled import Sampled
 from tf_tokenrl.training.rollouts.scorer import Scorer
@@ -51,7 +53,7 @@ def scored(sampler, reward, rows, group, decode=decode):
 
 
 def test_halves_are_put_together_in_order():
-    rollout, rewards, terms = scored(Echo(), Twice(), rows=8, group=3)
+    rollout, rewards, terms, _ = scored(Echo(), Twice(), rows=8, group=3)
     assert rollout.mask.shape == (8, 4)
     rows = np.arange(8)
     np.testing.assert_array_equal(rollout.actions.max(axis=1), rows)
@@ -63,7 +65,7 @@ def test_halves_are_put_together_in_order():
 
 
 def test_a_group_is_never_divided():
-    rollout, _, terms = scored(Echo(), Twice(), rows=4, group=4)
+    rollout, _, terms, _ = scored(Echo(), Twice(), rows=4, group=4)
     assert rollout.actions.shape == terms["Twice"].shape == (4, 2)
 
 
@@ -155,3 +157,17 @@ def test_an_error_names_itself(both, row):
     with pytest.raises(TokenRLError, match=f'KeyError.*"{example.key}"'):
         trainer.collect(toy.EXAMPLES, step=3)
     trainer.scorer.reward = before
+
+
+def test_a_row_that_was_dictated_is_no_answer_to_reward():
+    """It enters no mean of a reward that is normalised, and earns 0."""
+    mask = np.array([[True], [False], [True]])
+    ids = np.zeros((3, 1), np.int32)
+    floats = np.zeros((3, 1), np.float32)
+    rollout = Rollout(ids, mask, ids, mask, floats, floats)
+    prefix = Prefix(ids, np.array([0, 1, 0], np.int32), mask[:, 0])
+    prompts = Prompts([1, 50, 2], ids, mask, prefix=prefix)
+    reward = normalize(Twice())
+    reward.begin(0)
+    earned = Scorer(reward, decode)(prompts, [rollout]).rewards
+    np.testing.assert_allclose(earned[:, 0], [-1, 0, 1], rtol=1e-5)

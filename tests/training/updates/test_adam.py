@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_tokenrl.training.updates.adam import Adam
+from tf_tokenrl.training.updates.adam import Adam, rounded_at_random
 
 SETTINGS = dict(learning_rate=0.1, beta_1=0.8, beta_2=0.9, epsilon=1e-3)
 
@@ -59,3 +59,21 @@ def test_it_is_saved_and_revived():
     config = keras.saving.serialize_keras_object(Adam(**SETTINGS))
     revived = keras.saving.deserialize_keras_object(config)
     assert type(revived) is Adam and revived.beta_1 == SETTINGS["beta_1"]
+
+
+def test_small_steps_in_bfloat16_are_right_on_average():
+    """1 + 1/2048 lies at 1/16 of the way to the next number, 1 + 1/128."""
+    x = tf.fill([20_000], 1 + 1 / 2048)
+    found = tf.cast(rounded_at_random(x, tf.constant([0, 1])), tf.float32)
+    assert set(np.unique(found)) == {1.0, 1 + 1 / 128}
+    share = np.mean(found.numpy() > 1)
+    assert abs(share - 1 / 16) < 4 * np.sqrt(1 / 16 / 20_000)
+    again = rounded_at_random(x, tf.constant([0, 1]))
+    other = rounded_at_random(x, tf.constant([0, 2]))
+    assert (tf.cast(again, tf.float32) == found).numpy().all()
+    assert (tf.cast(other, tf.float32) != found).numpy().any()
+    for exact in (-1.5, 0.0, np.inf, -np.inf):
+        kept = rounded_at_random(tf.fill([99], exact), tf.constant([3, 4]))
+        assert (tf.cast(kept, tf.float32) == exact).numpy().all()
+    negative = rounded_at_random(-x, tf.constant([0, 1]))
+    np.testing.assert_array_equal(tf.cast(negative, tf.float32), -found)

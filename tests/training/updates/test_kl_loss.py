@@ -10,6 +10,7 @@ from tests.support import tiny, toy
 from tf_tokenrl import schedules
 from tf_tokenrl.callbacks.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.flow import Rollout, Scores
 from tf_tokenrl.ops.kl import exact_kl
 from tf_tokenrl.policies.divergence import score_against
 from tf_tokenrl.policies.recurrent import RecurrentPolicy
@@ -260,3 +261,24 @@ def test_it_needs_a_reference_of_the_same_actions(policy):
     mixed = exploration.Exploration(uniform=0.1)
     with pytest.raises(TokenRLError, match="without uniform"):
         preflight.check_kl_loss(KlLoss("exact"), policy, policy, mixed)
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_token_counts_as_often_as_the_policy_now_takes_it(direct):
+    """Once per token by itself, p / p_old times as a loss of KL."""
+    new = tf.constant([[-0.5, -2.0]])
+    old, reference = np.array([[-1.0, -1.5]]), np.array([[-1.2, -1.0]])
+    ids, mask = np.zeros((1, 2), np.int32), np.ones((1, 2), bool)
+    rollout = Rollout(
+        ids, mask, ids, mask, old, 0 * old, reference.astype(np.float32)
+    )._replace(log_probs=old.astype(np.float32))
+    loss = KlLoss("k3", 0.1, direct=direct)
+    with tf.GradientTape() as tape:
+        tape.watch(new)
+        value = loss.per_token(rollout, Scores(new, 0 * new, 0 * new), None)
+    gap = new.numpy() - reference
+    k3 = np.exp(-gap) - 1 + gap
+    weight = 1.0 if direct else np.exp(new.numpy() - old)
+    slope = 1 - np.exp(-gap) if direct else weight * gap
+    np.testing.assert_allclose(value, weight * k3, rtol=1e-5)
+    np.testing.assert_allclose(tape.gradient(value, new), slope, rtol=1e-5)

@@ -1,11 +1,13 @@
 """One gradient step equals one written out by hand on the whole batch."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import tiny
+from tests.support import table, tiny, toy
 from tf_tokenrl import algorithms
 from tf_tokenrl.flow import Batch, Rollout, Targets
 from tf_tokenrl.training.updates.updater import Updater
@@ -146,3 +148,46 @@ def test_one_step_of_adam_is_the_closed_form(batch, wanted):
     assert largest_gap(moved, closed) < 5e-7  # the weights' own rounding
     other = [-rate * g / (np.abs(g) + epsilon) for g in wanted]
     assert largest_gap(moved, other) > 1e-5
+
+
+def updater(policy, algorithm):
+    return Updater(policy, algorithms.parse(algorithm), None, 0.0, 1)
+
+
+def test_a_constant_is_the_limit_of_the_policy_not_the_longest_answer():
+    policy = SimpleNamespace(max_new_tokens=9)
+    mask = np.array([[True, True, True], [True, False, False]])
+    rollout = Rollout(None, None, None, mask, None, None)
+    for algorithm in (
+        "grpo(normalization='constant')",
+        "reinforce(normalization='constant')",
+    ):
+        batch = Batch(rollout, np.zeros(mask.shape, np.float32), None)
+        weights = updater(policy, algorithm)._weights(batch)
+        np.testing.assert_allclose(
+            weights["chosen"], mask / (9.0 * 2), rtol=1e-6
+        )
+
+
+def test_a_teacher_is_scored_without_exploration():
+    policy = table.policy(seed=3)
+    examples = toy.EXAMPLES[:4]
+    teacher = policy.encode_pairs(
+        [e.prompt for e in examples], [e.reference for e in examples]
+    )
+    nothing = np.zeros(teacher.mask.shape, np.float32)
+    settings = {
+        "temperature": np.float32(3),
+        "imitation_weight": np.float32(1),
+    }
+    batch = Batch(
+        teacher, nothing, Targets(nothing, nothing), teacher, settings
+    )
+    made = updater(policy, "mixed(imitation_weight=linear(1, 1, steps=2))")
+    sums = made._sums(batch, made._weights(batch), tf.range(4))
+    log_probs = policy.score(teacher).log_probs.numpy()[teacher.mask]
+    assert float(sums["imitation_loss"]) == pytest.approx(
+        -log_probs.mean(), rel=1e-4
+    )
+    hot = policy.score(teacher, temperature=3.0).log_probs.numpy()
+    assert abs(hot[teacher.mask].mean() - log_probs.mean()) > 0.01

@@ -1,5 +1,6 @@
 """What a reward gave back: numbers, finite, one per token, or an error."""
 
+import asyncio
 import functools
 import traceback
 from collections.abc import Callable, Sequence
@@ -25,6 +26,32 @@ def score_row(reward, example: Example, response: Response):
         raise TokenRLError(
             f"Reward {reward!r} raised {_story(error)} for {name(example)}."
         ) from error
+
+
+async def score_rows_together(reward, rows: Sequence[tuple]) -> list:
+    """`score_row` for a `score` that waits, of all rows at a time.
+
+    Raises:
+        TokenRLError: whatever `score` raises, for the first row that failed;
+            the others are cancelled.
+    """
+
+    async def of_row(example: Example, response: Response):
+        try:
+            return await reward.score(example, response)
+        except TokenRLError:
+            raise
+        except Exception as error:
+            raise TokenRLError(
+                f"Reward {reward!r} raised {_story(error)} for {name(example)}."
+            ) from error
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(of_row(*row)) for row in rows]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return [task.result() for task in tasks]
 
 
 def numbers(reward, score, example: Example) -> np.ndarray:

@@ -37,17 +37,20 @@ class RewardProcesses:
 
     Args:
         count: of processes; 0 computes everything here.
+        seconds: how long they may be silent before they are given up; 0 is
+            without end. Needs a process, for what hangs must be killed.
 
     Raises:
         TokenRLError: the count is negative.
     """
 
-    def __init__(self, count: int):
+    def __init__(self, count: int, seconds: float = 0.0):
         if count < 0:
             raise TokenRLError(
                 f"reward_processes must be 0 or more, not {count}."
             )
         self.count = count
+        self.seconds = seconds
         self._workers: dict[Connection, multiprocessing.process.BaseProcess]
         self._workers = {}
 
@@ -128,7 +131,14 @@ class RewardProcesses:
                 busy[connection] = number
                 with self._alive(connection):
                     connection.send(task)
-            for ready in wait(list(busy)):
+            found = wait(list(busy), self.seconds or None)
+            if not found:
+                raise TokenRLError(
+                    f"No reward came from {len(busy)} processes for "
+                    f"{self.seconds:g} seconds: look for what hangs in it, or "
+                    "raise reward_seconds."
+                )
+            for ready in found:
                 connection = cast(Connection, ready)
                 with self._alive(connection):
                     answers[busy.pop(connection)] = connection.recv()

@@ -2,13 +2,13 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
-from tf_tokenrl.flow import Response, Rollout, below_each_other
+from tf_tokenrl.flow import Example, Response, Rollout, below_each_other
 from tf_tokenrl.rewards import Reward
 from tf_tokenrl.rewards.base import weighted_sum
 from tf_tokenrl.rewards.shared.placement import on_last_token
@@ -25,11 +25,13 @@ class Scored(NamedTuple):
         rollout: the parts of the batch, put together.
         rewards: float32 `[B, T]`, 0 where nothing was chosen.
         terms: the same for each term of the reward, before its weight.
+        responses: the answers as text.
     """
 
     rollout: Rollout
     rewards: np.ndarray
     terms: Terms
+    responses: list[Response]
 
 
 class Scorer:
@@ -44,7 +46,9 @@ class Scorer:
             next part of a batch is still awaited.
         causal: give what a reward that looks ahead pays for an answer to the
             answer's last token.
-        processes: how many compute rewards in Python; see `RewardProcesses`.
+        processes: how many compute rewards in Python; see `RewardProcesses`,
+            as for the next.
+        seconds: how long they may be silent.
 
     Attributes:
         seconds: spent so far after the last answers had come; may be reset.
@@ -59,18 +63,20 @@ class Scorer:
         overlap: bool = False,
         causal: bool = True,
         processes: int = 0,
+        seconds: float = 0.0,
     ):
         self.reward = reward
         self.decode = decode
         self.overlap = overlap
         self.causal = causal
         self.processes = processes
+        self.patience = seconds
         self.seconds = 0.0
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "Scorer":
         if self.processes:
-            started = RewardProcesses(self.processes)
+            started = RewardProcesses(self.processes, self.patience)
             self._open.enter_context(started)
             self._open.enter_context(self.reward.scored_by(started))
         return self
@@ -94,17 +100,22 @@ class Scorer:
             early = _joined([terms.result() for terms in begun])
         rollout = Rollout.joined(parts)
         seen = prompts.rewarded(rollout)
-        rows = prompts.examples, self.decode(seen), seen
+        responses = self.decode(seen)
         terms, weighted = {}, []
         for name, weight, reward in self.reward.terms():
-            values = early[name] if name in early else reward(*rows)
+            if name in early:
+                values = early[name]
+            else:
+                values = _of_chosen(
+                    reward, prompts.examples, responses, seen, rollout.mask
+                )
             if self.causal and reward.looks_ahead:
                 values = on_last_token(values.sum(-1), rollout.mask)
             terms[name] = np.where(rollout.mask, values, np.float32(0))
             weighted.append((weight, terms[name]))
         rewards = weighted_sum(weighted, rollout.mask.shape)
         self.seconds += time.perf_counter() - started
-        return Scored(rollout, rewards, terms)
+        return Scored(rollout, rewards, terms, responses)
 
     def _thread(self):
         """Where rewards are computed beside sampling; None for nowhere.
@@ -134,6 +145,32 @@ class Scorer:
         rows = examples, self.decode(seen), seen
         terms = self.reward.terms()
         return {name: term(*rows) for name, _, term in terms if term.by_row}
+
+
+def _of_chosen(
+    reward: Reward,
+    examples: Sequence[Example],
+    responses: Sequence[Response],
+    seen: Rollout,
+    chosen: np.ndarray,
+) -> np.ndarray:
+    """What rows earn of which the policy chose a token; 0 elsewhere.
+
+    A row that was dictated to its end is not an answer, and must not enter
+    the mean of a reward that is normalised.
+    """
+    alive = chosen.any(-1)
+    if alive.all():
+        return reward(examples, responses, seen)
+    values = np.zeros(seen.mask.shape, np.float32)
+    if alive.any():
+        rows = np.flatnonzero(alive).tolist()
+        values[rows] = reward(
+            [examples[row] for row in rows],
+            [responses[row] for row in rows],
+            seen.rows(rows),
+        )
+    return values
 
 
 def _joined(parts: list[Terms]) -> Terms:

@@ -19,9 +19,12 @@ class Adam(keras.optimizers.Adam):
     Optimization", the order of section 2's last paragraph.
 
     Note:
-        Weights in bfloat16 have slots in float32, and are rounded once.
-        Keras computes in the dtype of the weights, where beta_2 becomes 1
-        and nothing ever moves.
+        Weights in bfloat16 have slots in float32. Keras computes in the dtype
+        of the weights, where beta_2 becomes 1 and nothing ever moves. The
+        moved weight is rounded up or down at random, so that its mean is
+        right: a step below half the distance of two such numbers (1/256 of
+        the weight) would else be lost every time. What is drawn depends on
+        the number of the update and of the weight alone.
     """
 
     def add_variable_from_reference(
@@ -50,7 +53,7 @@ class Adam(keras.optimizers.Adam):
         if variable.dtype == tf.float32:
             self._step_at_once(gradient, variable, slots, rate)
         else:
-            self._step_rounded(gradient, variable, slots, rate)
+            self._step_rounded(gradient, variable, slots, rate, index)
 
     def _powers(self):
         step = tf.cast(self.iterations + 1, tf.float32)
@@ -71,7 +74,7 @@ class Adam(keras.optimizers.Adam):
             grad=gradient,
         )
 
-    def _step_rounded(self, gradient, variable, slots, rate):
+    def _step_rounded(self, gradient, variable, slots, rate, index):
         gradient, (m, v) = tf.cast(gradient, tf.float32), slots
         m.assign_add((gradient - m) * (1.0 - self.beta_1))
         v.assign_add((tf.square(gradient) - v) * (1.0 - self.beta_2))
@@ -79,4 +82,23 @@ class Adam(keras.optimizers.Adam):
         rate *= tf.sqrt(1.0 - power_2) / (1.0 - power_1)
         moved = tf.cast(variable, tf.float32)
         moved -= rate * m / (tf.sqrt(v) + self.epsilon)
+        if variable.dtype == tf.bfloat16:
+            seed = tf.stack([tf.cast(self.iterations, tf.int32), index])
+            moved = rounded_at_random(moved, seed)
         variable.assign(tf.cast(moved, variable.dtype))
+
+
+def rounded_at_random(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """float32 as bfloat16, up or down at random with the mean `x`.
+
+    Source: Gupta et al. (2015), "Deep Learning with Limited Numerical
+    Precision", section 3.
+    """
+    # bfloat16 is the upper half of float32: a random number added to the
+    # lower half carries over as often as that half is large.
+    noise = tf.random.stateless_uniform(
+        tf.shape(x), seed, 0, 1 << 16, tf.int32, alg="philox"
+    )
+    upper = tf.bitwise.bitwise_and(tf.bitcast(x, tf.int32) + noise, -(1 << 16))
+    near = tf.bitcast(upper, tf.float32)
+    return tf.cast(tf.where(tf.math.is_finite(x), near, x), tf.bfloat16)

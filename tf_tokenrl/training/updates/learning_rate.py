@@ -1,5 +1,8 @@
 """A learning rate that can be lowered while a run goes on."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 
@@ -50,13 +53,17 @@ class LearningRate:
         if self._schedule is None:
             now = float(self._optimizer.learning_rate)
             self._optimizer.learning_rate = now * factor / self.factor
-        self.restore(factor)
+        self.restore({"learning_rate_factor": factor})
 
-    def restore(self, factor: float) -> None:
-        """Take up the `factor` of a run whose optimizer was restored.
+    def state(self) -> dict[str, float]:
+        """What lowering it left, fit for JSON; saved in checkpoints."""
+        return {"learning_rate_factor": self.factor}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` gave, once the optimizer was restored.
 
         A rate that is a number is one of the optimizer's variables.
         """
-        self.factor = factor
+        self.factor = state["learning_rate_factor"]
         if self._schedule is not None:
-            self._schedule.factor.assign(factor)
+            self._schedule.factor.assign(self.factor)

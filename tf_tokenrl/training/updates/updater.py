@@ -106,6 +106,7 @@ class Updater:
         chosen, taught = self.algorithm.loss_weights(batch, longest)
         weights = {
             "chosen": chosen,
+            "kl": self.algorithm.kl_weights(batch, longest),
             "taught": taught,
             "mean": loss_weights(batch.rollout.mask, "token", longest),
             "taught_mean": None,
@@ -122,15 +123,22 @@ class Updater:
         settings = batch.settings or {}
         scores, exact = self._scores(batch.rollout, sampling(settings))
         per_token, metrics = self.algorithm.loss(batch, scores)
+        apart = None
         if self.kl_loss is not None:
             kl = self.kl_loss.per_token(batch.rollout, scores, exact)
-            per_token += settings["kl_weight"] * kl
             metrics = metrics | {"kl_loss": kl}
+            weighted_kl = settings["kl_weight"] * kl
+            if weights["kl"] is None:
+                per_token += weighted_kl
+            else:
+                apart = weighted_sum(weighted_kl, mask, weights["kl"])
         sums = {
             name: weighted_sum(value, mask, weights["mean"])
             for name, value in metrics.items()
         }
         loss = weighted_sum(per_token, mask, weights["chosen"])
+        if apart is not None:
+            loss += apart
         if batch.teacher is not None:
             nll = -self.policy.score(batch.teacher).log_probs
             taught = batch.teacher.mask
