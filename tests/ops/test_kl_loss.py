@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.oracles import exact_kl
 from tf_tokenrl.ops import kl
 
 LOGITS = tf.constant([0.3, -1.2, 2.0])
@@ -43,7 +44,7 @@ def gradient_of_kl(backwards=False):
     with tf.GradientTape() as tape:
         tape.watch(LOGITS)
         pair = (LOGITS, REFERENCE)
-        value = kl.exact_kl(*(pair[::-1] if backwards else pair))
+        value = exact_kl(*(pair[::-1] if backwards else pair))
     return value, tape.gradient(value, LOGITS)
 
 

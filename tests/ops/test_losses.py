@@ -165,15 +165,6 @@ def test_what_was_collected_is_constant_and_masked_slots_are_dead():
         assert (gradients[name].numpy()[~mask] == 0).all()
 
 
-def test_entropy_of_uniform_and_of_certainty():
-    logits = tf.constant([[[0.0] * 4, [-np.inf, 3.0, -np.inf, -np.inf]]])
-    with tf.GradientTape() as tape:
-        tape.watch(logits)
-        value = losses.entropy(logits)
-    np.testing.assert_allclose(value, [[np.log(4), 0]], atol=1e-6)
-    assert np.isfinite(tape.gradient(value, logits)).all()
-
-
 # Expected numbers of TF-Agents 0.18.0: actions 0 and 1 under normal
 # distributions N(9, 8) and N(15, 12), returns 1.9 and 1.
 

@@ -19,9 +19,9 @@ from tf_tokenrl.ops.returns import (
 NAN = float("nan")
 
 
-def advantages_of_one_row(rewards, values, discount, decay, end):
+def advantages_of_one_row(rewards, values, discount, decay):
     """The O(T^2) sum, over the chosen tokens of one row only."""
-    following = [*values[1:], end]
+    following = [*values[1:], 0.0]
     errors = rewards + discount * np.array(following) - values
     steps = range(len(rewards))
     return [
@@ -47,7 +47,7 @@ def case(request):
     if request.param == "interior":
         mask &= random.random(mask.shape) < 0.6
     rewards, values = random.normal(size=(2, 5, 9)).astype(np.float32)
-    return rewards, values, mask, random.normal(size=5).astype(np.float32)
+    return rewards, values, mask
 
 
 @settings(max_examples=40, deadline=None)
@@ -56,25 +56,20 @@ def case(request):
     length=st.integers(1, 12),
     discount=st.floats(0, 1),
     decay=st.floats(0, 1),
-    bootstrap=st.booleans(),
 )
-def test_advantages_equal_the_sum(seed, length, discount, decay, bootstrap):
+def test_advantages_equal_the_sum(seed, length, discount, decay):
     random = np.random.default_rng(seed)
     rewards, values = random.normal(size=(2, 3, length)).astype(np.float32)
     mask = random.random((3, length)) < 0.7
-    ends = random.normal(size=3).astype(np.float32) * bootstrap
     result = generalized_advantage_estimation(
         np.where(mask, rewards, NAN),
         np.where(mask, values, NAN),
         mask,
         discount,
         decay,
-        ends if bootstrap else None,
     )
     expected = row_by_row(
-        lambda row, r, v: advantages_of_one_row(
-            r, v, discount, decay, ends[row]
-        ),
+        lambda row, r, v: advantages_of_one_row(r, v, discount, decay),
         mask,
         rewards,
         values,
@@ -83,12 +78,11 @@ def test_advantages_equal_the_sum(seed, length, discount, decay, bootstrap):
 
 
 def test_returns_equal_the_sum(case):
-    rewards, _, mask, ends = case
-    result = discounted_returns(rewards, mask, 0.9, ends)
+    rewards, _, mask = case
+    result = discounted_returns(rewards, mask, 0.9)
     expected = row_by_row(
         lambda row, r: [
-            sum(0.9**k * x for k, x in enumerate([*r[t:], ends[row]]))
-            for t in range(len(r))
+            sum(0.9**k * x for k, x in enumerate(r[t:])) for t in range(len(r))
         ],
         mask,
         rewards,
@@ -98,7 +92,7 @@ def test_returns_equal_the_sum(case):
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 12])
 def test_n_steps_equal_the_sum(case, steps):
-    rewards, values, mask, _ = case
+    rewards, values, mask = case
 
     def one_row(row, r, v):
         v = [*v, *[0] * steps]
@@ -122,7 +116,7 @@ def test_n_steps_equal_the_sum(case, steps):
 
 
 def test_one_step_and_all_steps_are_the_ends_of_the_trace(case):
-    rewards, values, mask, _ = case
+    rewards, values, mask = case
     for steps, decay in ((1, 0.0), (9, 1.0)):
         np.testing.assert_allclose(
             n_step_advantages(rewards, values, mask, 0.97, steps),
@@ -134,26 +128,24 @@ def test_one_step_and_all_steps_are_the_ends_of_the_trace(case):
 
 
 def test_trace_decay_one_gives_return_minus_value(case):
-    rewards, values, mask, ends = case
+    rewards, values, mask = case
     advantages = generalized_advantage_estimation(
-        rewards, values, mask, 0.97, 1.0, ends
+        rewards, values, mask, 0.97, 1.0
     )
-    monte_carlo = discounted_returns(rewards, mask, 0.97, ends)
+    monte_carlo = discounted_returns(rewards, mask, 0.97)
     np.testing.assert_allclose(
         advantages, np.where(mask, monte_carlo - values, 0), atol=1e-5
     )
 
 
 def test_masked_slots_change_neither_value_nor_gradient(case):
-    rewards, values, mask, ends = case
+    rewards, values, mask = case
 
     def run(junk):
         inputs = [tf.constant(np.where(mask, x, junk)) for x in case[:2]]
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            result = generalized_advantage_estimation(
-                *inputs, mask, 0.97, 0.95, ends
-            )
+            result = generalized_advantage_estimation(*inputs, mask, 0.97, 0.95)
         return [result, *tape.gradient(result, inputs)]
 
     for clean, dirty in zip(run(0), run(NAN), strict=True):
@@ -162,18 +154,16 @@ def test_masked_slots_change_neither_value_nor_gradient(case):
 
 
 def test_padding_changes_nothing(case):
-    rewards, values, mask, ends = case
-    plain = generalized_advantage_estimation(
-        rewards, values, mask, 0.97, 0.95, ends
-    )
+    rewards, values, mask = case
+    plain = generalized_advantage_estimation(rewards, values, mask, 0.97, 0.95)
     wide = [np.pad(x, ((0, 0), (0, 7))) for x in (rewards, values, mask)]
-    padded = generalized_advantage_estimation(*wide, 0.97, 0.95, ends)
+    padded = generalized_advantage_estimation(*wide, 0.97, 0.95)
     np.testing.assert_allclose(padded[:, :9], plain, atol=1e-6)
     assert not padded[:, 9:].numpy().any()
 
 
 def test_graph_of_unknown_shape_equals_eager(case):
-    rewards, values, mask, _ = case
+    rewards, values, mask = case
     floats = tf.TensorSpec((None, None), tf.float32)
     graph = tf.function(
         generalized_advantage_estimation,
@@ -187,7 +177,7 @@ def test_graph_of_unknown_shape_equals_eager(case):
 
 
 def test_shapes_that_would_broadcast_are_refused(case):
-    rewards, values, mask, _ = case
+    rewards, values, mask = case
     with pytest.raises(ValueError):
         generalized_advantage_estimation(rewards[:, :1], values, mask)
     with pytest.raises(ValueError):
@@ -224,7 +214,8 @@ def test_golden_advantages():
 
 def test_golden_returns():
     ones = np.ones((1, 4), np.float32)
-    result = discounted_returns(ones, ones > 0, 0.9, [8.0])
+    rewards = ones + [[0, 0, 0, 0.9 * 8]]  # the final value as a reward
+    result = discounted_returns(rewards, ones > 0, 0.9)
     expected = [8 * 0.9 ** (4 - t) for t in range(4)]
     expected = np.array(expected) + [3.439, 2.71, 1.9, 1.0]
     np.testing.assert_allclose(result[0], expected, rtol=1e-6)
@@ -246,12 +237,12 @@ def value_ops():
 
 
 def test_equal_to_tf_agents(case, value_ops):
-    rewards, values, mask, ends = case
+    rewards, values, mask = case
 
     def advantages(row, r, v):
         return value_ops.generalized_advantage_estimation(
             values=v,
-            final_value=np.float64(ends[row]),
+            final_value=np.float64(0),
             discounts=np.full_like(r, 0.97),
             rewards=r,
             td_lambda=0.95,
@@ -259,18 +250,16 @@ def test_equal_to_tf_agents(case, value_ops):
 
     def sums(row, r):
         return value_ops.discounted_return(
-            r, np.full_like(r, 0.97), np.float64(ends[row])
+            r, np.full_like(r, 0.97), np.float64(0)
         )
 
     np.testing.assert_allclose(
-        generalized_advantage_estimation(
-            rewards, values, mask, 0.97, 0.95, ends
-        ),
+        generalized_advantage_estimation(rewards, values, mask, 0.97, 0.95),
         row_by_row(advantages, mask, rewards, values),
         atol=1e-5,
     )
     np.testing.assert_allclose(
-        discounted_returns(rewards, mask, 0.97, ends),
+        discounted_returns(rewards, mask, 0.97),
         row_by_row(sums, mask, rewards),
         atol=1e-5,
     )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.oracles import exact_kl
 from tf_tokenrl.ops import categorical
-from tf_tokenrl.ops.kl import exact_kl
 from tf_tokenrl.ops.streamed import Head
 
 ROWS, WIDTH, ENTRIES = 5, 4, 11

@@ -69,13 +69,6 @@ MUTATIONS = (
         "tests/ops/test_masking.py::test_whitening_equals_its_definition",
     ),
     Mutation(
-        "the mean is taken off though it should be kept",
-        "ops/masking.py",
-        "return whitened if shift_mean else keep_chosen(whitened + mean, mask)",
-        "return whitened",
-        "tests/ops/test_masking.py::test_whitening_equals_its_definition",
-    ),
-    Mutation(
         "advantages decay through masked slots",
         "ops/returns.py",
         "decays = tf.where(mask, discount * trace_decay, 1.0)",

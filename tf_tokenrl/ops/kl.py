@@ -3,8 +3,8 @@
 The estimators take `log_ratio = log p(action) - log q(action)` for actions
 drawn from p, elementwise, and estimate KL(p || q) per position.
 
-`kl_loss` is what to minimise; `exact_kl` and the divergence of
-`ops.categorical.judge` are no estimates.
+`kl_loss` is what to minimise; the divergence of `ops.categorical.judge` is
+not an estimate.
 
 Source: Schulman (2020), "Approximating KL Divergence".
 """
@@ -98,22 +98,3 @@ def kl_loss(
     value = tf.stop_gradient(ESTIMATORS[estimator](log_ratio))
     moving = k2(log_ratio)
     return weight * (moving - tf.stop_gradient(moving) + value)
-
-
-def exact_kl(logits: Tensor, reference_logits: Tensor) -> Tensor:
-    """KL(p || q) over the whole vocabulary, not an estimate.
-
-        sum_v p_v (log p_v - log q_v)
-
-    Args:
-        logits: float `[..., V]` of p; -inf gives an entry no probability.
-        reference_logits: float `[..., V]` of q.
-
-    Returns:
-        float32 `[...]`; +inf where p chooses what q never would.
-    """
-    log_p = tf.nn.log_softmax(tf.cast(logits, tf.float32))
-    log_q = tf.nn.log_softmax(tf.cast(reference_logits, tf.float32))
-    p = tf.exp(log_p)
-    log_ratio = tf.where(p > 0, log_p - log_q, tf.zeros_like(p))
-    return tf.reduce_sum(p * log_ratio, axis=-1)

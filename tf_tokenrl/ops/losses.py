@@ -118,14 +118,3 @@ def clipped_value_loss(
     free = value_loss(values, returns, mask)
     bound = value_loss(near, returns, mask)
     return tf.maximum(free, bound), tf.cast(bound > free, tf.float32)
-
-
-def entropy(logits: Tensor) -> Tensor:
-    """`-sum_v p_v log p_v` in nats; `[..., V]` to float32 `[...]`.
-
-    A logit of -inf gives an entry no probability and no share.
-    """
-    log_p = tf.nn.log_softmax(tf.cast(logits, tf.float32))
-    p = tf.exp(log_p)
-    log_p = tf.where(p > 0, log_p, tf.zeros_like(log_p))
-    return -tf.reduce_sum(p * log_p, axis=-1)

@@ -44,22 +44,14 @@ def masked_mean(
     return tf.math.divide_no_nan(masked_sum(x, mask, axis), count)
 
 
-def masked_whiten(
-    x: Tensor,
-    mask: Tensor | None = None,
-    shift_mean: bool = True,
-    unbiased: bool = False,
-) -> Tensor:
-    """Bring the chosen entries of `x` to variance 1, and mean 0 if shifted.
+def masked_whiten(x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Bring the chosen entries of `x` to mean 0 and variance 1.
 
-        y = (x - mean) / sqrt(variance + 1e-8)  [+ mean]
+        y = (x - mean) / sqrt(variance + 1e-8)
 
     Args:
         x: float `[B, T]`.
         mask: bool `[B, T]`.
-        shift_mean: False adds the mean back, so that the sign of a mean
-            reward survives.
-        unbiased: divide the squares by n - 1 (Bessel) instead of n.
 
     Returns:
         float32 `[B, T]`, 0 in masked slots. An empty mask gives zeros, one
@@ -70,18 +62,14 @@ def masked_whiten(
 
     Note:
         The biased variance is the convention of that paper's code; TRL and
-        verl divide by n - 1 (`unbiased=True`), which matters in batches of
-        few tokens. All three agree only where padding is left out.
+        verl divide by n - 1, which matters in batches of few tokens. All
+        agree only where padding is left out.
     """
     x = keep_chosen(x, mask)
     mean = masked_mean(x, mask)
     centred = keep_chosen(x - mean, mask)
     variance = masked_mean(centred**2, mask)
-    if unbiased:
-        count = masked_sum(tf.ones_like(x), mask)
-        variance *= count / tf.maximum(count - 1.0, 1.0)
-    whitened = centred * tf.math.rsqrt(variance + VARIANCE_FLOOR)
-    return whitened if shift_mean else keep_chosen(whitened + mean, mask)
+    return centred * tf.math.rsqrt(variance + VARIANCE_FLOOR)
 
 
 def loss_weights(mask: Tensor, normalization: str, longest: int) -> Tensor:

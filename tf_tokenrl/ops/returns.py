@@ -19,18 +19,15 @@ def discounted_returns(
     rewards: Tensor,
     mask: Tensor,
     discount: float = 1.0,
-    bootstrap_values: Tensor | None = None,
 ) -> Tensor:
     """The return that follows each action.
 
-        G_t = r_t + discount * G_{t+1},   G_end = bootstrap value
+        G_t = r_t + discount * G_{t+1},   G_end = 0
 
     Args:
         rewards: float `[B, T]`.
         mask: bool `[B, T]`.
         discount: between 0 and 1, per chosen token.
-        bootstrap_values: float `[B]`, the value of the state after the last
-            action of each row; None, or 0 in a row, says the text had ended.
 
     Returns:
         float32 `[B, T]`, 0 in masked slots.
@@ -39,7 +36,7 @@ def discounted_returns(
     """
     check_shapes(rewards, mask)
     decays = tf.where(mask, discount, 1.0)
-    end = _end_values(mask, bootstrap_values)
+    end = tf.zeros_like(mask[:, 0], tf.float32)
     returns = _recur(keep_chosen(rewards, mask), decays, end)
     return keep_chosen(returns, mask)
 
@@ -50,14 +47,13 @@ def generalized_advantage_estimation(
     mask: Tensor,
     discount: float = 1.0,
     trace_decay: float = 0.95,
-    bootstrap_values: Tensor | None = None,
 ) -> Tensor:
     """Exponentially weighted sum of temporal-difference errors.
 
         delta_t = r_t + discount * V_{t+1} - V_t
         A_t     = delta_t + discount * trace_decay * A_{t+1},   A_end = 0
 
-    where `t + 1` is the next chosen position and V_end the bootstrap value.
+    where `t + 1` is the next chosen position and V_end is 0.
 
     Args:
         rewards: float `[B, T]`.
@@ -66,7 +62,6 @@ def generalized_advantage_estimation(
         mask: bool `[B, T]`.
         discount: gamma, between 0 and 1, per chosen token.
         trace_decay: lambda, between 0 (one step) and 1 (return minus value).
-        bootstrap_values: float `[B]`, as in `discounted_returns`.
 
     Returns:
         float32 `[B, T]`, 0 in masked slots. `advantages + values` are the
@@ -77,7 +72,7 @@ def generalized_advantage_estimation(
     """
     check_shapes(rewards, values, mask)
     values = keep_chosen(values, mask)
-    end = _end_values(mask, bootstrap_values)
+    end = tf.zeros_like(mask[:, 0], tf.float32)
     nearest = _recur(values, tf.where(mask, 0.0, 1.0), end)
     next_values = tf.concat([nearest[:, 1:], end[:, tf.newaxis]], axis=1)
     errors = keep_chosen(rewards, mask) + discount * next_values - values
@@ -143,12 +138,6 @@ def carry_forward(x: Tensor, mask: Tensor) -> Tensor:
     end = tf.zeros_like(terms[:, 0])
     carried = _recur(tf.reverse(terms, [1]), tf.reverse(decays, [1]), end)
     return tf.reverse(carried, [1])
-
-
-def _end_values(mask: Tensor, bootstrap_values: Tensor | None) -> Tensor:
-    if bootstrap_values is None:
-        return tf.zeros_like(mask[:, 0], tf.float32)
-    return tf.cast(bootstrap_values, tf.float32)
 
 
 def _recur(terms: Tensor, decays: Tensor, end: Tensor) -> Tensor:

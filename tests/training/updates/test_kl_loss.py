@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 
 from tests.support import tiny, toy
+from tests.support.oracles import exact_kl
 from tf_tokenrl import schedules
 from tf_tokenrl.callbacks.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Rollout, Scores
-from tf_tokenrl.ops.kl import exact_kl
 from tf_tokenrl.policies.divergence import score_against
 from tf_tokenrl.policies.recurrent import RecurrentPolicy
 from tf_tokenrl.rewards import Reward
