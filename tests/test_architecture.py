@@ -19,7 +19,7 @@ LAYERS = [
     {"policies"},
     {"rewards", "algorithms", "tasks"},
     {"training", "callbacks", "evaluation", "report"},
-    {"serving", "client", "parity"},
+    {"serving", "client", "parity", "online"},
     {"pipelines", house.BENCHMARKS},
     {"cli"},
 ]

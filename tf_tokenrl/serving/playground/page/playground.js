@@ -183,7 +183,7 @@ function pieces(answer) {
       hover: `Log-prob ${logProb} nats (${chance} %)\nValue ${value}`,
       numbers: { log_prob: logProb, value },
       shares: {
-        log_prob: Math.max(-1, each.log_prob / LOWEST_LOG_PROB),
+        log_prob: Math.max(-1, 1 + (2 * each.log_prob) / LOWEST_LOG_PROB),
         value: (2 * (each.value - low)) / width - 1,
       },
     };
@@ -252,7 +252,7 @@ function mark(card, score) {
   const text = card.tokens.textContent;
   const [start, end] = range.map((units) => codePoints(text, units));
   const good = score > 0 ? "good" : "bad";
-  judge(card, { kind: "span", start, end, score }, `marked as ${good}`).then(
+  judge(card, { kind: "span", start, end, score }, ` (marked as ${good})`).then(
     (saved) => {
       if (saved) paint(card, range, good);
     },
@@ -307,13 +307,13 @@ function connectJudging(card) {
     if (!editor.hidden) field.focus();
   });
   editor.querySelector(".save").addEventListener("click", async () => {
-    const saved = await judge(card, { kind: "edit", edit: field.value }, "saved");
+    const saved = await judge(card, { kind: "edit", edit: field.value }, "");
     if (saved) editor.hidden = true; // what was typed stays in the field
   });
 }
 
 async function press(card, button, said) {
-  if (!(await judge(card, said, "saved"))) return;
+  if (!(await judge(card, said, ""))) return;
   for (const other of button.parentElement.children) {
     other.setAttribute("aria-pressed", String(other === button));
   }
@@ -323,7 +323,7 @@ async function press(card, button, said) {
 async function judge(card, said, done) {
   tell(card, "Saving …");
   const found = await send(card, { answer: card.answer.key, ...said });
-  if (found) tell(card, `Your judgement is stored: ${done}.`);
+  if (found) tell(card, `Your judgement is stored${done}.`);
   return Boolean(found);
 }
 
