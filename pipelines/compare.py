@@ -4,46 +4,18 @@ import dataclasses
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from tf_tokenrl import files, runs
+from tf_tokenrl.options.compare import CompareOptions
+from tf_tokenrl.options.sft import SftOptions
 from tf_tokenrl.pipelines import evaluate, sft, train
-from tf_tokenrl.pipelines.sft import SftOptions
-from tf_tokenrl.pipelines.train import TrainOptions
 
 STAGES = ("supervised", "supervised_longer", "reinforced")
-
-
-@dataclass(frozen=True)
-class CompareOptions:
-    """A supervised start, and what each way of going on from it adds.
-
-    Attributes:
-        data: see `sft`; it stands for both parts.
-        task: name of a task, or "module:Class"; "" takes the one that
-            `prepare` recorded; for both parts.
-        out: folder of all runs.
-        sft: the supervised start; its data, task, out and seed are set here.
-        train: the reinforcement; so are its own, and its policy.
-        longer_learning_rate: of the supervised learning that goes on.
-        split: what is measured: "test", "validation" or "train".
-        seeds: how often, with the seeds `seed`, `seed + 1`, ...
-        seed: the first.
-    """
-
-    data: Path = Path("runs/demo/data")
-    task: str = ""
-    out: Path = Path("runs/compare")
-    sft: SftOptions = field(default_factory=SftOptions)
-    train: TrainOptions = field(default_factory=TrainOptions)
-    longer_learning_rate: float = 5e-5
-    split: str = "validation"
-    seeds: int = 1
-    seed: int = 0
 
 
 def main(options: CompareOptions) -> Path:
@@ -91,7 +63,11 @@ def _interval(value: dict[str, float]) -> str:
 def _compared(options: CompareOptions, seed: int) -> dict[str, dict]:
     """One seed: what each policy scores, and what reinforcement gained."""
     folder = options.out / f"seed-{seed}"
-    shared = {"data": options.data, "task": options.task, "seed": seed}
+    shared: dict[str, Any] = {
+        "data": options.data,
+        "task": options.task,
+        "seed": seed,
+    }
     start = dataclasses.replace(
         options.sft, **shared, out=folder / "supervised"
     )

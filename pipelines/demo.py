@@ -8,69 +8,16 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tf_tokenrl import evaluation, files, rewards, runs, tasks
 from tf_tokenrl.evaluation import summary
+from tf_tokenrl.options.demo import DemoOptions
 from tf_tokenrl.parity import golden_answers, served
 from tf_tokenrl.pipelines import export, prepare, report, sft, train
 from tf_tokenrl.policies import storage
-from tf_tokenrl.policies.from_scratch import ModelOptions
 from tf_tokenrl.tasks.headline import Headline
-
-
-@dataclass(frozen=True)
-class DemoOptions:
-    """The circle's data, model and algorithm; the rest is as in its parts.
-
-    Attributes:
-        out: folder of the run.
-        data: "docstrings", "tfds:NAME", a .jsonl file or a folder of them.
-        source: field with the text that is given.
-        target: field with the answer that is wanted.
-        model: shape of the policy.
-        limit: most rows of each split, drawn at random; 0 takes all. The
-            default lets the circle end within minutes.
-        vocabulary_size: tokens of the tokenizer.
-        max_prompt_tokens: longest prompt.
-        max_new_tokens: longest answer.
-        epochs: most epochs of the supervised start.
-        supervised_learning_rate: of the supervised start.
-        reward: see `tf-tokenrl train --help`.
-        algorithm: see `tf-tokenrl train --help`.
-        temperature: of sampling in reinforcement learning.
-        steps: rounds of reinforcement learning.
-        batch_size: answers per round.
-        learning_rate: of reinforcement learning.
-        savedmodels: folder of the exported model.
-        parity_prompts: test prompts asked of both trainer and server.
-        seed: of everything.
-    """
-
-    out: Path = Path("runs/demo")
-    data: str = "docstrings"
-    source: str = "source"
-    target: str = "target"
-    model: ModelOptions = field(default_factory=lambda: ModelOptions("llama"))
-    limit: int = 6000
-    vocabulary_size: int = 4096
-    max_prompt_tokens: int = 32
-    max_new_tokens: int = 24
-    epochs: int = 8
-    supervised_learning_rate: float = 2e-3
-    reward: str = "rouge(variant='l') - 0.005 * kl"
-    algorithm: str = (
-        "ppo(epochs=2, minibatches=2, value_weight=1.0, trace_decay=0.8)"
-    )
-    temperature: float = 0.75
-    steps: int = 100
-    batch_size: int = 128
-    learning_rate: float = 3e-4
-    savedmodels: Path = Path("savedmodels/headline")
-    parity_prompts: int = 200
-    seed: int = 0
 
 
 def main(options: DemoOptions) -> Path:

@@ -1,35 +1,9 @@
 """How good are a policy's greedy answers?"""
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from tf_tokenrl import evaluation, files, rewards, tasks
 from tf_tokenrl.evaluation import label_scores
+from tf_tokenrl.options.evaluate import EvaluateOptions
 from tf_tokenrl.policies import storage
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """Which policy, and on what.
-
-    Attributes:
-        policy: a policy that `sft` or `train` wrote.
-        data: a folder that `prepare` wrote.
-        task: name of a task, or "module:Class"; "" takes the one that
-            `prepare` recorded.
-        split: "test", "validation" or "train".
-        limit: most examples; 0 takes all.
-        batch_size: prompts answered together.
-        out: JSON file for the figures; by default they are only printed.
-    """
-
-    policy: Path = Path("runs/demo/rl/policy.keras")
-    data: Path = Path("runs/demo/data")
-    task: str = ""
-    split: str = "test"
-    limit: int = 0
-    batch_size: int = 64
-    out: Path | None = None
 
 
 def main(options: EvaluateOptions) -> dict[str, dict]:

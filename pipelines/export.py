@@ -1,7 +1,6 @@
 """Write a policy as a SavedModel that TensorFlow Serving runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,33 +8,12 @@ from tf_tokenrl import files
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.export.savedmodel import next_version
 from tf_tokenrl.flow import Example
+from tf_tokenrl.options.export import ExportOptions
 from tf_tokenrl.parity import golden_answers, served
 from tf_tokenrl.policies import storage
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.policies.generative import GenerativePolicy
 from tf_tokenrl.report.read import read_run
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What to export, and where to.
-
-    Attributes:
-        policy: a policy that `sft` or `train` wrote.
-        model: folder of the model; a new version is made in it.
-        version: number of the version; 0 takes the next free one.
-        prompts: a text file with a prompt on each line; the policy's greedy
-            answers to them are kept beside the SavedModel, as
-            VERSION.answers.jsonl, for `serving/smoke.py`.
-        reward_model: export the policy's value head as a judge of answers,
-            which the reward `reward_model` reads; it writes none itself.
-    """
-
-    policy: Path = Path("runs/demo/rl/policy.keras")
-    model: Path = Path("savedmodels/headline")
-    version: int = 0
-    prompts: Path | None = None
-    reward_model: bool = False
 
 
 def main(

@@ -1,30 +1,13 @@
 """Write a checkpoint of a run as a policy: of one that was stopped, or lost."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokenrl import runs
 from tf_tokenrl.callbacks.checkpoint import checkpoints, finished_steps
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.options.recover import RecoverOptions
 from tf_tokenrl.policies import storage
-
-
-@dataclass(frozen=True)
-class RecoverOptions:
-    """Which run, and where its policy goes.
-
-    Attributes:
-        run: folder of a run of `sft` or `train`.
-        out: the policy to write; by default `policy.keras` in that folder.
-        steps: finished steps of the checkpoint to take; 0 takes the newest.
-        overwrite: replace a policy that is there.
-    """
-
-    run: Path = Path("runs/rl")
-    out: Path | None = None
-    steps: int = 0
-    overwrite: bool = False
 
 
 def main(options: RecoverOptions) -> Path:

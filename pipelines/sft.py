@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -20,9 +19,9 @@ from tf_tokenrl.callbacks import (
 from tf_tokenrl.callbacks.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
+from tf_tokenrl.options.sft import SftOptions
 from tf_tokenrl.policies import from_preset, from_scratch, storage
 from tf_tokenrl.policies.divergence import actions_of
-from tf_tokenrl.policies.from_scratch import ModelOptions
 from tf_tokenrl.policies.label import LabelPolicy
 from tf_tokenrl.policies.precision import in_dtype
 from tf_tokenrl.runtime import strategies
@@ -49,84 +48,6 @@ _FREE = {
     "resume",
     "overwrite",
 }
-
-
-@dataclass(frozen=True)
-class SftOptions:
-    """What to learn from, and how.
-
-    Attributes:
-        data: a folder that `prepare` wrote.
-        task: name of a task, or "module:Class"; "" takes the one that
-            `prepare` recorded.
-        out: folder of this run; `policy.keras` is written there.
-        start: policy to go on from; by default one with fresh weights.
-        preset: pretrained weights for a fresh policy, by a KerasHub name or
-            in a folder; by default there are none, and `model` is built.
-        model: shape of fresh weights.
-        max_prompt_tokens: longest prompt of a fresh policy.
-        max_new_tokens: longest answer of a fresh policy.
-        temperature: sampling temperature of a fresh policy.
-        dtype: in which the policy computes: "float32", "mixed_bfloat16" or
-            "bfloat16"; "" keeps that of `start`, `preset`, or float32.
-        jit: let XLA compile the steps, which takes a while for each length
-            of rows; on a CPU it is slower in bfloat16.
-        strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
-        batch_size: rows per step.
-        learning_rate: of AdamW, reached after `warmup` steps.
-        warmup: steps of linear warm-up; a tenth of the run where that would
-            be more than half of it.
-        weight_decay: of AdamW.
-        objective: "likelihood"; or, with a `start` and two answers or a
-            judgement for each prompt, "dpo(beta=0.1)" or "kto", see
-            `docs/objectives.md`.
-        prompt_weight: of a prompt's token against an answer's, in likelihood.
-        weighting: "none", or "gold", which weighs each token of likelihood by
-            its probability now, see `Likelihood`.
-        gradient_clip: greatest global norm of the gradient; 0 sets no limit.
-        accumulation: parts in which a batch is computed.
-        epochs: most passes over the data; the learning rate falls to 0
-            with the last.
-        patience: epochs without a better validation loss that end the run;
-            0 never ends it early. The best policy is kept.
-        seconds: end with the step in which this time is up; 0 sets no limit.
-        validation_rows: most rows to validate on, evenly spread; 0 takes all.
-        checkpoint_every: steps between two checkpoints.
-        resume: go on from the newest checkpoint in `out`, with the options
-            that the run began with; goes before `overwrite`.
-        overwrite: replace the run that is in `out`.
-        seed: of weights and order.
-    """
-
-    data: Path = Path("runs/demo/data")
-    task: str = ""
-    out: Path = Path("runs/sft")
-    start: Path | None = None
-    preset: str = ""
-    model: ModelOptions = field(default_factory=ModelOptions)
-    max_prompt_tokens: int = 96
-    max_new_tokens: int = 24
-    temperature: float = 1.0
-    dtype: str = ""
-    jit: bool = False
-    strategy: str = "default"
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    warmup: int = 100
-    weight_decay: float = 0.05
-    objective: str = "likelihood"
-    prompt_weight: float = 0.2
-    weighting: str = "none"
-    gradient_clip: float = 1.0
-    accumulation: int = 1
-    epochs: int = 8
-    patience: int = 1
-    seconds: float = 0.0
-    validation_rows: int = 1024
-    checkpoint_every: int = 500
-    resume: bool = False
-    overwrite: bool = False
-    seed: int = 0
 
 
 def main(options: SftOptions) -> Path:

@@ -1,7 +1,6 @@
 """Reinforcement learning: make a policy's answers earn more."""
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -20,6 +19,7 @@ from tf_tokenrl.callbacks import (
 from tf_tokenrl.callbacks.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.evaluation.samples import samples
+from tf_tokenrl.options.train import TrainOptions
 from tf_tokenrl.policies import storage
 from tf_tokenrl.policies.precision import in_dtype
 from tf_tokenrl.runtime import strategies
@@ -51,95 +51,6 @@ _LENGTH = (
     "the learning rate falls until the last step, so that a longer run is "
     "another one: begin it from this run's policy.keras, by --policy"
 )
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """Which policy, which reward, which algorithm.
-
-    Attributes:
-        policy: a policy that `sft` wrote.
-        data: a folder that `prepare` wrote.
-        task: name of a task, or "module:Class"; "" takes the one that
-            `prepare` recorded.
-        out: folder of this run.
-        reward: rewards added and scaled, such as
-            "rouge(variant='l') - 0.1 * kl"; "" takes the task's own.
-        algorithm: "ppo", "grpo", "actor_critic", "reinforce", "mixed",
-            "mixer", "dqn", with options such as "ppo(clip=0.1, epochs=2)".
-        exploration: "exploration(temperature=..., uniform=...)", numbers or
-            schedules such as linear(1.0, 0.7, steps=100).
-        kl: KL to the reference in the loss: an estimator, "k1", "k2", "k3" or
-            "exact", and what it counts, as in "k3, weight=0.1" or
-            "k3, weight=adaptive(0.1, target=6.0, horizon=10000)"; "" for
-            none.
-        strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
-        temperature: of sampling and of all log-probs; 0 keeps the policy's.
-        dtype: in which the policy samples, scores and learns: "float32",
-            "mixed_bfloat16" or "bfloat16"; "" keeps the policy's.
-        steps: rounds of sampling and learning.
-        batch_size: answers per step, over all replicas.
-        like_lengths: answer prompts of like length in a step, so that little
-            is padding.
-        learning_rate: of Adam at the first step.
-        final_learning_rate: of Adam at the last step; falls linearly.
-        gradient_clip: greatest global norm of the gradient; 0 sets no limit.
-        accumulation: parts in which a minibatch is computed.
-        gradient_checkpointing: keep of each layer only what it was given and
-            compute the rest again; less memory, slower updates.
-        reward_processes: processes that compute rewards written in Python; 0
-            computes them in this one.
-        overlap: compute the rewards of half a batch while the other half is
-            sampled; pays where rewards take longer than sampling.
-        jit: stages that XLA compiles, "scoring", "update" or both, anew for
-            each length of prompts and answers; on a CPU nothing gets faster.
-        early_stopping: steps without a better mean reward that end the run;
-            0 never ends it early.
-        max_restores: how often a run that diverges goes back to its last good
-            checkpoint with half the learning rate; 0 lets it diverge.
-        monitor_every: steps between two looks at held-out answers by what is
-            not rewarded; 0 never looks.
-        monitor_stops: end a run whose reward rises while the task's other
-            metrics fall.
-        checkpoint_every: steps between two checkpoints.
-        resume: go on from the newest checkpoint in `out`, with the options
-            that the run began with; goes before `overwrite`.
-        overwrite: replace the run that is in `out`.
-        sample_answers: answers shown token by token in the report.
-        seed: of sampling and order.
-    """
-
-    policy: Path = Path("runs/sft/policy.keras")
-    data: Path = Path("runs/demo/data")
-    task: str = ""
-    out: Path = Path("runs/rl")
-    reward: str = ""
-    algorithm: str = "ppo"
-    exploration: str = "exploration"
-    kl: str = ""
-    strategy: str = "default"
-    temperature: float = 0.0
-    dtype: str = ""
-    steps: int = 100
-    batch_size: int = 96
-    like_lengths: bool = False
-    learning_rate: float = 3e-4
-    final_learning_rate: float = 0.0
-    gradient_clip: float = 1.0
-    accumulation: int = 1
-    gradient_checkpointing: bool = False
-    reward_processes: int = 0
-    overlap: bool = False
-    jit: tuple[str, ...] = ()
-    early_stopping: int = 0
-    max_restores: int = 3
-    monitor_every: int = 10
-    monitor_stops: bool = False
-    checkpoint_every: int = 50
-    resume: bool = False
-    overwrite: bool = False
-    sample_answers: int = 8
-    seed: int = 0
 
 
 def main(options: TrainOptions) -> Path:
@@ -292,7 +203,7 @@ def _monitor(options: TrainOptions, task, reward) -> RewardMonitor:
         held_out = task.examples("validation")[:_MONITORED]
     except TokenRLError as error:
         raise TokenRLError(
-            f"{error} (--monitor-every 0 trains without held-out answers.)"
+            f"{error} (--watch.monitor-every 0 trains without them.)"
         ) from error
     return RewardMonitor(
         held_out,

@@ -9,8 +9,16 @@ from tests.support import architecture as house
 
 # From the bottom up; a module imports from its own layer or from below.
 LAYERS = [
-    {"errors", "extras", "files", "flow", "catalog", "expressions", "runs"}
-    | {"schedules", "runtime"},
+    {
+        "errors",
+        "extras",
+        "files",
+        "flow",
+        "catalog",
+        "expressions",
+        "runs",
+    }
+    | {"options", "schedules", "runtime"},
     {"ops"},
     {"text", "datasets", "feedback"},
     {"backbones", "importers"},

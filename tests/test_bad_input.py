@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from pipelines import prepare
-from pipelines.train import TrainOptions
 from tests.support import disk, served
 from tf_tokenrl import CausalPolicy, cli, runs
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.pipelines import prepare
+from tf_tokenrl.pipelines.train import TrainOptions
 from tf_tokenrl.policies import from_scratch, storage
 from tf_tokenrl.serving import Flags, Server
 from tf_tokenrl.text.tokenizer import load_tokenizer

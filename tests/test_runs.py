@@ -8,21 +8,22 @@ import pytest
 
 from tf_tokenrl import files, runs
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.pipelines.train import TrainOptions
+from tf_tokenrl.options import checking
+from tf_tokenrl.options.train import TrainOptions
 from tf_tokenrl.training.updates import kl_loss
 
 COMMANDS = ("prepare", "sft", "train", "evaluate", "export", "report", "demo")
 
 
 @dataclass(frozen=True)
-class Inner:
+class Inner(checking.Options):
     """Options within options."""
 
     width: int = 4
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(checking.Options):
     """One of each kind."""
 
     data: Path = Path("data")
@@ -35,7 +36,7 @@ class Options:
 
 
 def options_class(command):
-    module = importlib.import_module(f"tf_tokenrl.pipelines.{command}")
+    module = importlib.import_module(f"tf_tokenrl.options.{command}")
     return getattr(module, f"{command.capitalize()}Options")
 
 
@@ -59,12 +60,14 @@ def test_every_kind_of_option_comes_back(tmp_path):
 
 
 def test_a_run_goes_on_with_the_options_it_began_with(tmp_path):
-    runs.check_unchanged(tmp_path, Options(), ())
+    runs.check_unchanged(tmp_path, Options(), (), {})
     runs.record(tmp_path, "test", Options(steps=3, rate=0.1))
-    runs.check_unchanged(tmp_path, Options(steps=3, rate=0.1), ())
-    runs.check_unchanged(tmp_path, Options(steps=9, rate=0.1), {"steps"})
+    runs.check_unchanged(tmp_path, Options(steps=3, rate=0.1), (), {})
+    runs.check_unchanged(tmp_path, Options(steps=9, rate=0.1), {"steps"}, {})
     with pytest.raises(TokenRLError, match="rate was 0.1, now 0.2") as caught:
-        runs.check_unchanged(tmp_path, Options(steps=9, rate=0.2), {"rates"})
+        runs.check_unchanged(
+            tmp_path, Options(steps=9, rate=0.2), {"rates"}, {}
+        )
     message = str(caught.value)
     assert "steps was 3, now 9" in message and str(tmp_path) in message
 
@@ -129,4 +132,4 @@ def test_options_of_older_runs_are_read(tmp_path, before, now):
     options = runs.read_options(tmp_path / "options.json", TrainOptions)
     assert options.kl == now
     kl_loss.parse(options.kl)
-    runs.check_unchanged(tmp_path, options, ())
+    runs.check_unchanged(tmp_path, options, (), {})

@@ -4,10 +4,12 @@
 user's own is called "module:Class".
 """
 
-import importlib
+import ast
+import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -96,6 +98,50 @@ def expression(instance: object, package: str) -> str:
         if hasattr(instance, name)
     )
     return f"{path(type(instance), package)}({options})"
+
+
+def summaries(family: str) -> dict[str, str]:
+    """Name -> first line of the file, of a family by name; imports none."""
+    found = {}
+    for name, file in _sources(family).items():
+        page = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
+        found[name] = page.partition("\n")[0]
+    return found
+
+
+def explained(family: str, name: str) -> str:
+    """How a member is written and what its class says; imports nothing.
+
+    Raises:
+        TokenRLError: there is no such member.
+    """
+    sources = _sources(family)
+    if name not in sources:
+        raise unknown(family.removesuffix("s"), name, sources)
+    body = ast.parse(sources[name].read_text("utf-8")).body
+    cls = next(
+        node
+        for node in body
+        if isinstance(node, ast.ClassDef) and node.name == class_name(name)
+    )
+    return f"{name}({_options(cls)})\n\n{ast.get_docstring(cls) or ''}"
+
+
+def _options(cls: ast.ClassDef) -> str:
+    """The options of a class with their defaults, as its source has them."""
+    for node in cls.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            return ast.unparse(node.args).partition(", ")[2]
+    fields = [node for node in cls.body if isinstance(node, ast.AnnAssign)]
+    return ", ".join(ast.unparse(field) for field in fields)
+
+
+def _sources(family: str) -> dict[str, Path]:
+    package = f"{__name__.rpartition('.')[0]}.{family}"
+    spec = importlib.util.find_spec(package)  # does not run the package
+    places = (spec and spec.submodule_search_locations) or ()
+    files = [f for p in places for f in sorted(Path(p).glob("[!_]*.py"))]
+    return {f.stem: f for f in files if f.stem not in _NOT_MEMBERS}
 
 
 def class_name(name: str) -> str:

@@ -1,17 +1,18 @@
 """`tf-tokenrl COMMAND`: one command per arrow of the circle."""
 
-import argparse
-import contextlib
 import importlib.util
-import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import tyro
+import yaml
 
-from tf_tokenrl import extras, runs
+from tf_tokenrl import __version__, extras, runs
 from tf_tokenrl.errors import TokenRLError, unknown
+from tf_tokenrl.options import checking as options
+from tf_tokenrl.options import grouping
 
 _COMMANDS = {
     "prepare": "clean, screen and split data, and train a tokenizer",
@@ -26,13 +27,22 @@ _COMMANDS = {
     "report": "write the report of a run as one HTML file",
     "pareto": "compare several runs by several objectives",
     "compare": "reinforcement against supervised learning that costs as much",
+    "list": "what rewards, algorithms, tasks and schedules there are",
     "demo": "the whole circle, on text that is already on this machine",
 }
 _OLD = dict.fromkeys(
     ("--kl-loss", "--kl-weight"),
     'part of --kl, as in --kl "k3, weight=0.1"',
 )
-_WITHOUT_TENSORFLOW = ("feedback", "pareto", "query", "report", "serve")
+_SUBCOMMANDS = ("feedback",)
+_WITHOUT_TENSORFLOW = (
+    "feedback",
+    "list",
+    "pareto",
+    "query",
+    "report",
+    "serve",
+)
 
 
 def main() -> None:
@@ -59,6 +69,9 @@ def run(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_help())
         return
+    if arguments[0] in ("-V", "--version"):
+        print(f"tf_tokenrl {__version__}")
+        return
     command, rest = arguments[0], arguments[1:]
     if command not in _COMMANDS:
         raise unknown("command", command, _COMMANDS)
@@ -66,56 +79,102 @@ def run(arguments: list[str]) -> None:
     if command == "serve":
         importlib.import_module(module).main(rest)
         return
-    if command == "train" and _algorithm(rest) == "dqn":
+    # Flags are read before TensorFlow starts: help and typos answer at once.
+    given = parse(_options_class(command), rest, f"tf-tokenrl {command}")
+    if given is None:
+        return
+    if command == "train" and _algorithm(given.algorithm) == "dqn":
         _choose_keras_2()
     if command not in _WITHOUT_TENSORFLOW:
         from tf_tokenrl.runtime.startup import start_tensorflow
 
         start_tensorflow()
-    pipeline = importlib.import_module(module)
-    options_class = getattr(pipeline, f"{command.capitalize()}Options")
-    pipeline.main(parse(options_class, rest, f"tf-tokenrl {command}"))
+    importlib.import_module(module).main(given)
 
 
-def parse(options_class: type, arguments: list[str], program: str):
+def _options_class(command: str) -> type:
+    """What a command is told; that of subcommands stands with them."""
+    home = "pipelines" if command in _SUBCOMMANDS else "options"
+    module = importlib.import_module(f"tf_tokenrl.{home}.{command}")
+    return getattr(module, f"{command.capitalize()}Options")
+
+
+def parse(options_class: Any, arguments: list[str], program: str):
     """Options from flags, on top of those of a `--config` file if given.
 
+    Returns:
+        The options; None where `--print-config` was given and obeyed.
+
     Raises:
-        TokenRLError: the file does not fit the class.
+        TokenRLError: a flag went, or a value or the file does not fit.
     """
-    _check_old(arguments)
-    config, arguments = _config(arguments)
-    default = runs.read_options(config, options_class) if config else None
     summary = (options_class.__doc__ or "").partition("\n")[0]
-    return tyro.cli(
-        options_class,
+    if not issubclass(options_class, options.Options):  # of subcommands
+        return tyro.cli(
+            options_class, prog=program, args=arguments, description=summary
+        )
+    config, arguments = _config(_with_groups(arguments, options_class))
+    shown = "--print-config" in arguments
+    arguments = [a for a in arguments if a != "--print-config"]
+    default: Any = options_class()
+    if config:
+        default = runs.read_options(config, options_class)
+    given: Any = tyro.cli(
+        grouping.nested(options_class),
         prog=program,
         args=arguments,
-        default=default or tyro.MISSING_NONPROP,
+        default=grouping.nest(default),
         description=f"{summary} "
-        "`--config FILE` takes the options.json of an earlier run; flags "
-        "override it.",
+        "`--config FILE` takes the options.json of an earlier run, or a TOML "
+        "or YAML file; flags override it. `--print-config` shows all options "
+        "as YAML and does nothing else.",
     )
+    given = grouping.flatten(given, options_class)
+    if not shown:
+        return given
+    values = grouping.nested_values(runs.as_plain(given), options_class)
+    print(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), end="")
+    return None
 
 
-def _check_old(arguments: list[str]) -> None:
-    """Flags that went answer with the new spelling."""
+def _with_groups(arguments: list[str], options_class: type) -> list[str]:
+    """Flags without their group get it, and the new spelling is said.
+
+    Raises:
+        TokenRLError: a flag has become part of another.
+    """
+    now, said, found = _grouped(options_class), [], []
     for argument in arguments:
-        flag = argument.partition("=")[0].replace("_", "-")
-        if flag in _OLD:
-            raise TokenRLError(f"{flag} is now {_OLD[flag]}.")
+        flag, equals, value = argument.partition("=")
+        plain = flag.replace("_", "-")
+        if plain in _OLD:
+            raise TokenRLError(f"{plain} is now {_OLD[plain]}.")
+        if plain in now:
+            said.append(f"{flag} is now {now[plain]}")
+            argument = f"{now[plain]}{equals}{value}"
+        found.append(argument)
+    if said:
+        print(f"tf-tokenrl: {'; '.join(said)}.", file=sys.stderr)
+    return found
 
 
-def _algorithm(arguments: list[str]) -> str:
-    """The name that `--algorithm` or else the `--config` file gives, or ""."""
-    config, arguments = _config(arguments)
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--algorithm", nargs="?", default="")
-    given = parser.parse_known_args(arguments)[0].algorithm
-    with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
-        if config and not given:  # what is wrong with it, `parse` will say
-            given = json.loads(config.read_text("utf-8"))["algorithm"]
-    return str(given).partition("(")[0].strip()
+def _grouped(options_class: type, prefix: str = "") -> dict[str, str]:
+    """Flag without its group -> flag with it."""
+    found: dict[str, str] = {}
+    for name, hint in options.hints(options_class).items():
+        if isinstance(hint, type) and issubclass(hint, options.Options):
+            found |= _grouped(hint, f"{prefix}{name}.")
+        elif group := options.group_of(hint):
+            word = name.replace("_", "-")
+            for no in ("", "no-"):
+                new = f"--{prefix}{group.name}.{no}{word}"
+                found[f"--{prefix}{no}{word}"] = new
+    return found
+
+
+def _algorithm(expression: str) -> str:
+    """The name of an algorithm, without reading the rest."""
+    return expression.partition("(")[0].strip()
 
 
 def _choose_keras_2() -> None:
@@ -151,6 +210,7 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "`tf-tokenrl COMMAND --help` shows the options of a command.",
+            "`tf-tokenrl COMMAND --help` shows the options of a command, "
+            "`tf-tokenrl --version` the version.",
         ]
     )

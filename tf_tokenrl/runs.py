@@ -6,14 +6,17 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import cattrs
+import yaml
 
 from tf_tokenrl import files
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.options import grouping
 
 _PACKAGES = (
     "tf_tokenrl",
@@ -52,12 +55,14 @@ def upgraded(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_options(path: Path, cls: type) -> Any:
-    """Options of class `cls` from a JSON file, such as a run's own.
+    """Options of class `cls` from a JSON, TOML or YAML file.
+
+    Options of a group may stand together or apart.
 
     Raises:
         TokenRLError: the file cannot be read, or does not fit the class.
     """
-    values = upgraded(files.read_json(path))
+    values = grouping.flat_values(upgraded(_values(Path(path))), cls)
     values.pop("command", None)
     known = {field.name for field in dataclasses.fields(cls)}
     if extra := sorted(set(values) - known):
@@ -72,7 +77,12 @@ def read_options(path: Path, cls: type) -> Any:
     try:
         return converter.structure(values, cls)
     except cattrs.BaseValidationError as error:
-        reasons = "; ".join(cattrs.transform_error(error))
+        said, _ = error.split(TokenRLError)
+        reasons = "; ".join(
+            [_first(said).rstrip(".")]
+            if said
+            else cattrs.transform_error(error)
+        )
         raise TokenRLError(f'"{path}" does not fit: {reasons}.') from error
 
 
@@ -169,6 +179,31 @@ def check_unchanged(
             "resume with the same, or begin a run of its own with another "
             f"--out{''.join(f'; {reason}' for reason in reasons)}."
         )
+
+
+def _first(group: BaseException) -> str:
+    """The message of the first error in a tree of errors."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return str(group)
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """The values of a file, by the format that its name says."""
+    try:
+        if path.suffix == ".toml":
+            return tomllib.loads(path.read_text("utf-8"))
+        if path.suffix in (".yaml", ".yml"):
+            values = yaml.safe_load(path.read_text("utf-8"))
+            if isinstance(values, dict):
+                return values
+            raise ValueError("it holds no options by name")
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise TokenRLError(
+            f'Cannot read the options "{path}": {reason}.'
+        ) from error
+    return files.read_json(path)
 
 
 def _exact(value: Any, kind: type) -> Any:

@@ -6,7 +6,7 @@ import random
 import keras
 import pytest
 
-from pipelines import prepare
+from tf_tokenrl.pipelines import prepare
 from tf_tokenrl.policies import from_scratch, storage
 from tf_tokenrl.text.tokenizer import load_tokenizer
 

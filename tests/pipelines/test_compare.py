@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipelines import compare
-from pipelines.sft import SftOptions
-from pipelines.train import TrainOptions
+from tf_tokenrl.pipelines import compare
+from tf_tokenrl.pipelines.sft import SftOptions
+from tf_tokenrl.pipelines.train import TrainOptions
 from tf_tokenrl.policies.from_scratch import ModelOptions
 
 

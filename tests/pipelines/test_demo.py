@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.demo import DemoOptions, main
+from tf_tokenrl.pipelines.demo import DemoOptions, main
 from tf_tokenrl.policies.from_scratch import ModelOptions
 
 pytestmark = pytest.mark.slow

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from pipelines.evaluate import EvaluateOptions, main
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.pipelines.evaluate import EvaluateOptions, main
 
 
 def test_each_metric_with_its_interval(data, policy_file, tmp_path, capsys):

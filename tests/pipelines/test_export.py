@@ -4,11 +4,11 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from pipelines.export import ExportOptions, main
 from tests.support import tiny
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.export.savedmodel import next_version
 from tf_tokenrl.parity import golden_answers
+from tf_tokenrl.pipelines.export import ExportOptions, main
 from tf_tokenrl.policies import storage
 
 

@@ -6,8 +6,8 @@ import random
 import pytest
 import tensorflow as tf
 
-from pipelines import evaluate, export, prepare, sft, train
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.pipelines import evaluate, export, prepare, sft, train
 from tf_tokenrl.policies.from_scratch import ModelOptions
 
 pytestmark = pytest.mark.filterwarnings("ignore:Gradients do not exist")

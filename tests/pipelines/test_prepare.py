@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from pipelines.prepare import PrepareOptions, main
 from tf_tokenrl import tasks
 from tf_tokenrl.datasets.splits import SPLITS, normal_form
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.pipelines.prepare import PrepareOptions, main
 from tf_tokenrl.text.tokenizer import load_processor
 
 WORDS = ["sun", "moon", "star", "sky", "cloud", "rain", "wind", "storm"]
@@ -99,7 +99,7 @@ def test_other_options_replace_the_folder_only_when_told_to(options):
         ({"vocabulary_size": 90_000}, "enough for"),
         ({"min_answer_words": 99}, "answer too short"),
         ({"max_prompt_tokens": 1}, "2 tokens or more"),
-        ({"limit": -1}, "negative"),
+        ({"limit": -1}, "--limit must be at least 0"),
         ({"data": "absent.jsonl"}, "absent.jsonl"),
     ],
 )

@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from pipelines.query import QueryOptions, main
 from tests.support import served
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.pipelines.query import QueryOptions, main
 from tf_tokenrl.serving import Flags, Server
 
 

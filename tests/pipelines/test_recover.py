@@ -3,11 +3,11 @@ import shutil
 import numpy as np
 import pytest
 
-from pipelines.recover import RecoverOptions, main
 from tests.support import toy
 from tf_tokenrl import cli
 from tf_tokenrl.callbacks.checkpoint import Checkpoint
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.pipelines.recover import RecoverOptions, main
 from tf_tokenrl.policies import storage
 from tf_tokenrl.training.learner import Learner
 from tf_tokenrl.training.objectives.likelihood import Likelihood

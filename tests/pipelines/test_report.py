@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.report import ReportOptions, main
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.pipelines.report import ReportOptions, main
 
 
 def test_says_where_the_report_is(tmp_path, capsys):

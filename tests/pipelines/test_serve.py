@@ -1,7 +1,7 @@
 import pytest
 
-from pipelines.serve import main
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.pipelines.serve import main
 
 
 def test_mistakes_become_one_sentence():

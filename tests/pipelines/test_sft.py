@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 import pytest
 
-from pipelines.sft import SftOptions, main
 from tf_tokenrl import cli, runs, tasks
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.pipelines.sft import SftOptions, main
 from tf_tokenrl.policies import storage
 from tf_tokenrl.policies.from_scratch import ModelOptions
 from tf_tokenrl.training.learner import Learner

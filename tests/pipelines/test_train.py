@@ -4,9 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from pipelines.train import TrainOptions
 from tests.support import toy
 from tf_tokenrl import cli, runs
+from tf_tokenrl.pipelines.train import TrainOptions
 from tf_tokenrl.policies import storage
 
 pytestmark = pytest.mark.slow

@@ -1,10 +1,9 @@
 """Small policies with fresh weights, for text that no preset knows."""
 
-from dataclasses import dataclass
-
 import keras_hub
 
 from tf_tokenrl.errors import unknown
+from tf_tokenrl.options.model import ModelOptions
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.policies.causal import CausalPolicy
 from tf_tokenrl.policies.encoder_decoder import EncoderDecoderPolicy
@@ -12,26 +11,6 @@ from tf_tokenrl.policies.label import LabelPolicy
 from tf_tokenrl.policies.recurrent import RecurrentPolicy
 from tf_tokenrl.text.label_codec import LETTER_CASES
 from tf_tokenrl.text.tokenizer import START, STOP, UNKNOWN
-
-
-@dataclass(frozen=True)
-class ModelOptions:
-    """The shape of a policy with fresh weights.
-
-    Attributes:
-        architecture: "gpt2", "llama", "bart", "lstm" or "gru" for a policy
-            that writes, "bert" for one that labels.
-        layers: number of layers; "bart" has as many to read and to write.
-        width: hidden size.
-        heads: attention heads; recurrent models have none.
-        letter_case: tell "bert" how each word is written.
-    """
-
-    architecture: str = "gpt2"
-    layers: int = 2
-    width: int = 128
-    heads: int = 4
-    letter_case: bool = False
 
 
 def build(
