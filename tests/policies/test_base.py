@@ -211,7 +211,7 @@ def test_sampled_ids_survive_decoding(policy):
     [
         (dict(temperature=0.0), "temperature is 0.0"),
         (dict(max_new_tokens=0), "must be at least 1"),
-        (dict(answer_start_id=None), "prompt_start_id or answer_start_id"),
+        (dict(answer_start_id=None, stop_ids=()), "no token to start from"),
     ],
 )
 def test_impossible_settings_are_refused(options, message):

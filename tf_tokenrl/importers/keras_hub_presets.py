@@ -3,6 +3,7 @@
 import keras_hub
 
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.importers.pretrained import Pretrained
 
 
 def load(preset: str):
@@ -18,8 +19,29 @@ def load(preset: str):
     try:
         return keras_hub.models.CausalLM.from_preset(preset)
     except (ValueError, OSError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise TokenRLError(
-            f'Cannot load the preset "{preset}": {reason} Give the name '
-            "of a KerasHub language model or a folder that holds one."
-        ) from error
+        raise _cannot(preset, "language model", error) from error
+
+
+def load_encoder(preset: str) -> Pretrained:
+    """A `keras_hub.models.Backbone` that reads, and its tokenizer.
+
+    Args:
+        preset: see `load`.
+
+    Raises:
+        TokenRLError: there is no such preset or folder.
+    """
+    try:
+        encoder = keras_hub.models.Backbone.from_preset(preset)
+        tokenizer = keras_hub.models.Tokenizer.from_preset(preset)
+    except (ValueError, OSError, KeyError) as error:
+        raise _cannot(preset, "encoder", error) from error
+    return Pretrained(encoder, tokenizer, {})
+
+
+def _cannot(preset: str, kind: str, error: Exception) -> TokenRLError:
+    reason = str(error).strip().split("\n")[0]
+    return TokenRLError(
+        f'Cannot load the preset "{preset}": {reason} Give the name of a '
+        f"KerasHub {kind} or a folder that holds one."
+    )

@@ -11,7 +11,8 @@ from tf_tokenrl.decoding.keras_hub_cache import (
 )
 from tf_tokenrl.decoding.own_cache import CachedAttentionDecoder, in_panels
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.importers import keras_hub_presets
+from tf_tokenrl.importers import choice
+from tf_tokenrl.importers.pretrained import Pretrained
 from tf_tokenrl.policies import output_layer
 from tf_tokenrl.policies.language_model import LanguageModelPolicy
 
@@ -109,23 +110,24 @@ class CausalPolicy(LanguageModelPolicy):
         """A policy over pretrained weights.
 
         Args:
-            preset: see `keras_hub_presets.load`.
+            preset: see `importers.choice.load`.
             **kwargs: see `LanguageModelPolicy`; limits default to 512 prompt
                 and 128 new tokens.
 
         Raises:
             TokenRLError: there is no such preset or folder.
         """
-        return cls.over(keras_hub_presets.load(preset), **kwargs)
+        return cls.over(choice.load(preset), **kwargs)
 
     @classmethod
-    def over(cls, causal_lm, **kwargs) -> "CausalPolicy":
-        """A policy over a model that has a preprocessor of its own."""
+    def over(cls, found: Pretrained, **kwargs) -> "CausalPolicy":
+        """A policy over what an importer gave."""
+        causal_lm, tokenizer = found.model, found.tokenizer
         check_architecture(causal_lm)
-        tokenizer = causal_lm.preprocessor.tokenizer
+        kwargs = found.options | kwargs
         kwargs.setdefault("max_prompt_tokens", 512)
         kwargs.setdefault("max_new_tokens", 128)
         kwargs.setdefault("stop_ids", (tokenizer.end_token_id,))
-        if causal_lm.preprocessor.add_start_token:
+        if not found.options and causal_lm.preprocessor.add_start_token:
             kwargs.setdefault("prompt_start_id", tokenizer.start_token_id)
         return cls(causal_lm, tokenizer=tokenizer, **kwargs)

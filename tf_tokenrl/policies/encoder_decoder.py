@@ -17,7 +17,8 @@ from tf_tokenrl.decoding.own_cross_cache import (
 )
 from tf_tokenrl.decoding.prefix import Prefix, divide, mark
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.importers import keras_hub_presets
+from tf_tokenrl.importers import choice
+from tf_tokenrl.importers.pretrained import Pretrained
 from tf_tokenrl.policies import output_layer
 from tf_tokenrl.policies.generative import GenerativePolicy
 from tf_tokenrl.text.codec import TextCodec
@@ -222,29 +223,34 @@ class EncoderDecoderPolicy(GenerativePolicy):
         """A policy over pretrained weights.
 
         Args:
-            preset: see `keras_hub_presets.load`.
+            preset: see `importers.choice.load`.
             **kwargs: see the class; limits default to 512 prompt and 128 new
                 tokens, special tokens to those of the preset.
 
         Raises:
             TokenRLError: there is no such preset or folder.
         """
-        return cls.over(keras_hub_presets.load(preset), **kwargs)
+        return cls.over(choice.load(preset), **kwargs)
 
     @classmethod
-    def over(cls, seq2seq_lm, **kwargs) -> "EncoderDecoderPolicy":
-        """A policy over a model that has a preprocessor of its own."""
-        preprocessor = seq2seq_lm.preprocessor
-        if not preprocessor.built:
-            preprocessor.build(None)
-        reads, writes = preprocessor.encoder_packer, preprocessor.decoder_packer
+    def over(cls, found: Pretrained, **kwargs) -> "EncoderDecoderPolicy":
+        """A policy over what an importer gave."""
+        kwargs = found.options | kwargs
         kwargs.setdefault("max_prompt_tokens", 512)
         kwargs.setdefault("max_new_tokens", 128)
-        kwargs.setdefault("stop_ids", (preprocessor.tokenizer.end_token_id,))
-        for name, ids in (
-            ("prompt_start_id", reads.start_value),
-            ("prompt_end_id", reads.end_value),
-        ):
-            kwargs.setdefault(name, ids[0] if ids else None)
-        kwargs.setdefault("answer_start_ids", writes.start_value)
-        return cls(seq2seq_lm, tokenizer=preprocessor.tokenizer, **kwargs)
+        if not found.options:
+            kwargs = _packed(found.model.preprocessor) | kwargs
+        return cls(found.model, tokenizer=found.tokenizer, **kwargs)
+
+
+def _packed(preprocessor) -> dict:
+    """What a KerasHub preprocessor puts around texts."""
+    if not preprocessor.built:
+        preprocessor.build(None)
+    reads, writes = preprocessor.encoder_packer, preprocessor.decoder_packer
+    return {
+        "stop_ids": (preprocessor.tokenizer.end_token_id,),
+        "prompt_start_id": (reads.start_value or [None])[0],
+        "prompt_end_id": (reads.end_value or [None])[0],
+        "answer_start_ids": writes.start_value,
+    }

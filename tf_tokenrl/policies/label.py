@@ -3,7 +3,6 @@
 import functools
 
 import keras
-import keras_hub
 import numpy as np
 import tensorflow as tf
 
@@ -13,6 +12,7 @@ from tf_tokenrl.decoding.sampling import Sampling, draw, uniforms
 from tf_tokenrl.errors import TokenRLError, unknown
 from tf_tokenrl.export.labels import ServedLabels
 from tf_tokenrl.flow import Rollout
+from tf_tokenrl.importers import choice
 from tf_tokenrl.policies import output_layer
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.text.label_codec import LETTER_CASES, UNITS, LabelCodec, unpack
@@ -303,23 +303,15 @@ class LabelPolicy(Policy):
         first alone, are replaced by one per letter case, equal at first.
 
         Args:
-            preset: a KerasHub preset name or a local folder, either of
-                KerasHub's or of Hugging Face's making.
+            preset: see `importers.choice.load_encoder`.
             labels: see the class.
             **kwargs: see the class; `max_prompt_tokens` defaults to 128.
 
         Raises:
             TokenRLError: there is no such preset or folder.
         """
-        try:
-            encoder = keras_hub.models.Backbone.from_preset(preset)
-            tokenizer = keras_hub.models.Tokenizer.from_preset(preset)
-        except (ValueError, OSError, KeyError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise TokenRLError(
-                f'Cannot load the preset "{preset}": {reason} Give the name '
-                "of a KerasHub encoder or a folder that holds one."
-            ) from error
+        found = choice.load_encoder(preset)
+        encoder, tokenizer = found.model, found.tokenizer
         if kwargs.get("letter_case") and hasattr(encoder, "segment_embedding"):
             encoder = _with_letter_case(encoder)
         kwargs.setdefault("max_prompt_tokens", 128)

@@ -36,13 +36,20 @@ class LanguageModelPolicy(GenerativePolicy):
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
-        if prompt_start_id is None and answer_start_id is None:
-            raise TokenRLError(
-                "Give prompt_start_id or answer_start_id: without either an "
-                "empty prompt has no token to start from."
-            )
         self.prompt_start_id = prompt_start_id
         self.answer_start_id = answer_start_id
+        given = (prompt_start_id, answer_start_id, self._empty_id)
+        if all(token is None for token in given):
+            raise TokenRLError(
+                "Give prompt_start_id, answer_start_id or stop_ids: without "
+                "any of them an empty prompt has no token to start from."
+            )
+
+    @property
+    def _empty_id(self) -> int | None:
+        """What is read of an empty prompt where nothing is put before it."""
+        start = getattr(self.tokenizer, "start_token_id", None)
+        return start if start is not None else next(iter(self.stop_ids), None)
 
     def hidden_states(self, token_ids, padding_mask):
         """`[B, L]` ids, padded on the right -> `[B, L, H]`."""
@@ -58,6 +65,7 @@ class LanguageModelPolicy(GenerativePolicy):
             self.stop_ids,
             self.prompt_start_id,
             self.answer_start_id,
+            self._empty_id,
         )
 
     def padded_states(self, prompt_ids, lengths, actions, counts) -> tf.Tensor:

@@ -11,10 +11,23 @@ import tensorflow as tf
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Response
+from tf_tokenrl.text.pretrained import marks
+from tf_tokenrl.text.pretrained.tokenizer import PretrainedTokenizer
 
 
 class TextCodec(tf.Module):
-    """A KerasHub tokenizer with the special tokens and limits of a policy."""
+    """A tokenizer with the special tokens and limits of a policy.
+
+    Args:
+        tokenizer: a `PretrainedTokenizer` or one of KerasHub's.
+        max_prompt_tokens: see `Policy`.
+        max_new_tokens: see `Policy`.
+        stop_ids: see `Policy`.
+        prompt_start_id: put before each prompt, or None. A prompt that a chat
+            template wrote brings its own, see `pretrained.marks`.
+        answer_start_id: put after each prompt, or None.
+        empty_id: what is read of a prompt without a single token.
+    """
 
     def __init__(
         self,
@@ -24,9 +37,11 @@ class TextCodec(tf.Module):
         stop_ids: tuple[int, ...],
         prompt_start_id: int | None,
         answer_start_id: int | None,
+        empty_id: int | None = None,
     ):
         super().__init__()
         self.tokenizer = tokenizer
+        self.empty_id = empty_id
         self.max_prompt_tokens = max_prompt_tokens
         self.max_new_tokens = max_new_tokens
         self.stop_ids = stop_ids
@@ -60,10 +75,10 @@ class TextCodec(tf.Module):
             bool `[B]`, True where a prompt was cut to `max_prompt_tokens`
             (its beginning is kept).
         """
-        tokens = self._tokens(prompts)
-        room = self.max_prompt_tokens - self._openers
+        tokens = self._with_start(self._tokens(prompts), prompts)
+        room = self.max_prompt_tokens - (self.answer_start_id is not None)
         truncated = tokens.row_lengths() > room
-        tokens = self._with_openers(tokens[:, :room])
+        tokens = self._with_end(tokens[:, :room])
         lengths = tf.cast(tokens.row_lengths(), tf.int32)
         return tokens.to_tensor(), lengths, truncated
 
@@ -74,7 +89,7 @@ class TextCodec(tf.Module):
             ids int32 `[B, T]`, lengths int32 `[B]`, and bool `[B]`, True
             where an answer was cut to `max_new_tokens`.
         """
-        tokens = self._tokens(answers)
+        tokens = self._answer_tokens(answers)
         if self.stop_ids:
             stop = tf.fill([tokens.nrows(), 1], self.stop_ids[0])
             tokens = tf.concat([tokens, tf.cast(stop, tokens.dtype)], axis=1)
@@ -163,14 +178,16 @@ class TextCodec(tf.Module):
 
     def revive(self) -> None:
         """Load the SentencePiece model anew and forget traced graphs."""
-        if hasattr(self.tokenizer, "set_proto"):
+        if isinstance(self.tokenizer, PretrainedTokenizer):
+            self.tokenizer.revive()
+        elif hasattr(self.tokenizer, "set_proto"):
             self.tokenizer.set_proto(self.tokenizer.proto)
         for name in ("_prompt_function", "_answer_function", "_text_function"):
             self.__dict__.pop(name, None)
 
     def _encode(self, function: str, texts: list[str], kind: str, limit: int):
         texts = list(texts)
-        encoded = [text.encode("utf-8", "replace") for text in texts]
+        encoded = [marks.wire(text) for text in texts]
         strings = tf.constant(encoded, tf.string, [len(texts)])
         ids, lengths, truncated = self._run(function, strings)
         ids, lengths = ids.numpy(), lengths.numpy()
@@ -198,21 +215,34 @@ class TextCodec(tf.Module):
     def _tokens(self, texts: tf.Tensor) -> tf.RaggedTensor:
         return tf.cast(self.tokenizer(texts), tf.int32)
 
-    @property
-    def _openers(self) -> int:
-        given = (self.prompt_start_id, self.answer_start_id)
-        return sum(i is not None for i in given)
+    def _answer_tokens(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        if isinstance(self.tokenizer, PretrainedTokenizer):
+            # The stop token is put behind an answer, never read out of it.
+            return self.tokenizer.plain(texts)
+        return tf.cast(self.tokenizer(texts), tf.int32)
 
-    def _with_openers(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
-        def column(token_id):
-            return tf.fill([tokens.nrows(), 1], token_id)
-
-        parts = [tokens]
+    def _with_start(self, tokens: tf.RaggedTensor, prompts: tf.Tensor):
         if self.prompt_start_id is not None:
-            parts.insert(0, column(self.prompt_start_id))
-        if self.answer_start_id is not None:
-            parts.append(column(self.answer_start_id))
-        return tf.concat(parts, axis=1)
+            written = tf.strings.substr(prompts, 0, 1) == marks.RENDERED
+            start = _column_where(~written, self.prompt_start_id)
+            tokens = tf.concat([start, tokens], axis=1)
+        if self.answer_start_id is None and self.empty_id is not None:
+            empty = _column_where(tokens.row_lengths() == 0, self.empty_id)
+            tokens = tf.concat([tokens, empty], axis=1)
+        return tokens
+
+    def _with_end(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
+        if self.answer_start_id is None:
+            return tokens
+        end = tf.fill([tokens.nrows(), 1], self.answer_start_id)
+        return tf.concat([tokens, end], axis=1)
+
+
+def _column_where(rows: tf.Tensor, token_id: int) -> tf.RaggedTensor:
+    """Ragged `[B, 0 or 1]`: a token in the rows that are True."""
+    counts = tf.cast(rows, tf.int64)
+    tokens = tf.fill([tf.reduce_sum(counts)], token_id)
+    return tf.RaggedTensor.from_row_lengths(tokens, counts)
 
 
 _STRINGS = tf.TensorSpec([None], tf.string)

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tf_tokenrl.errors import unknown
 from tf_tokenrl.flow import Response
 from tf_tokenrl.text.codec import TextCodec
+from tf_tokenrl.text.pretrained.tokenizer import PretrainedTokenizer
 
 LETTER_CASES = 6  # of special tokens, none, lower, title, upper, mixed
 UNITS = ("word", "text")
@@ -22,14 +23,14 @@ _TOKEN, _CASE = 16, 2
 
 
 class LabelCodec(TextCodec):
-    """A KerasHub tokenizer with the labels, limits and tokens of a policy.
+    """A tokenizer with the labels, limits and tokens of a policy.
 
     Words are what white space separates, and are tokenised one by one, so
     that each has a first token; a word of which the tokenizer leaves nothing
     is `unknown_id`.
 
     Args:
-        tokenizer: a `keras_hub` tokenizer.
+        tokenizer: see `TextCodec`.
         labels: the texts of the actions 0, 1, ...
         unit: "word" or "text", what gets a label.
         max_prompt_tokens: the longest prompt, `start_id` and `end_id`
@@ -63,8 +64,7 @@ class LabelCodec(TextCodec):
         self.unknown_id = unknown_id
         self.letter_case = letter_case
         self._ids = {label: index for index, label in enumerate(labels)}
-        byte_pair = keras_hub.tokenizers.BytePairTokenizer
-        self._before = " " if isinstance(tokenizer, byte_pair) else ""
+        self._before = " " if _words_begin_with_space(tokenizer) else ""
 
     @property
     def action_count(self) -> int:
@@ -86,7 +86,7 @@ class LabelCodec(TextCodec):
         """Ids `[B, P]` without those of special tokens."""
         words = tf.strings.split(texts)
         flat = words.flat_values
-        tokens = tf.cast(self.tokenizer(self._before + flat), tf.int32)
+        tokens = self._answer_tokens(self._before + flat)
         lost = tf.cast(tokens.row_lengths() == 0, tf.int64)
         stand_in = tf.fill([tf.reduce_sum(lost)], self.unknown_id)
         stand_in = tf.RaggedTensor.from_row_lengths(stand_in, lost)
@@ -99,15 +99,17 @@ class LabelCodec(TextCodec):
             ids += tf.cast(first, tf.int32)
         return words.with_flat_values(ids).merge_dims(1, 2)
 
-    def _with_openers(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
-        def column(token_id):
-            return tf.fill([tokens.nrows(), 1], token_id)
-
+    def _with_start(self, tokens: tf.RaggedTensor, prompts: tf.Tensor):
         place = int(self.unit == "text")
-        parts = [column(_TOKEN * self.start_id + place), tokens]
-        if self.end_id is not None:
-            parts.append(column(_TOKEN * self.end_id))
-        return tf.concat(parts, axis=1)
+        start = _TOKEN * self.start_id + place
+        start = tf.fill([tokens.nrows(), 1], start)
+        return tf.concat([start, tokens], axis=1)
+
+    def _with_end(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
+        if self.end_id is None:
+            return tokens
+        end = tf.fill([tokens.nrows(), 1], _TOKEN * self.end_id)
+        return tf.concat([tokens, end], axis=1)
 
     def answer_graph(self, answers: tf.Tensor):
         """Label ids int32 `[B, T]`, -1 for what is none, and lengths `[B]`.
@@ -176,6 +178,12 @@ class LabelCodec(TextCodec):
         ]
         token_ids = tuple(int(i) for i in ids)
         return Response(" ".join(chosen), token_ids, tuple(spans), True)
+
+
+def _words_begin_with_space(tokenizer) -> bool:
+    if isinstance(tokenizer, PretrainedTokenizer):
+        return tokenizer.words_begin_with_space
+    return isinstance(tokenizer, keras_hub.tokenizers.BytePairTokenizer)
 
 
 def unpack(ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -1,0 +1,1 @@
+"""Tokenizers of pretrained models, as their files define them, in the graph."""
