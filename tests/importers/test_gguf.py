@@ -60,7 +60,7 @@ def test_rotary_divisors_of_llama_3_count(tmp_path):
     right = tiny_gguf.logits(weights, ids, theta, divisors)[-1]
     plain = tiny_gguf.logits(weights, ids, theta)[-1]
     np.testing.assert_allclose(found, right, atol=2e-3)
-    assert np.abs(plain - right).max() > 0.1
+    assert np.abs(plain - right).max() > 0.02
     tiny_gguf.write(path, base, {"rope_freqs.weight": [1, 2, 3.0, 4]})
     with pytest.raises(TokenRLError, match="not as Llama 3 does"):
         gguf.load(path)
@@ -161,7 +161,9 @@ def test_a_policy_of_a_file_is_read_back_as_it_was(tmp_path, tiny):
 
 
 def test_too_little_memory_is_said_before_loading(tiny, monkeypatch):
-    monkeypatch.setattr("tf_tokenrl.importers.weights._free_memory", lambda: 9)
+    monkeypatch.setattr(
+        "tf_tokenrl.importers.shared.weights._free_memory", lambda: 9
+    )
     with pytest.raises(TokenRLError, match="of memory, and 0.0 GB are free"):
         gguf.load(tiny[0])
 

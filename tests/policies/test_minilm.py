@@ -8,7 +8,7 @@ import pytest
 import tokenizers
 
 from tests.support import fuzz, tiny
-from tf_tokenrl.importers import tokenizer_files
+from tf_tokenrl.importers.shared import tokenizer_files
 from tf_tokenrl.policies.label import LabelPolicy
 from tf_tokenrl.text.label_codec import unpack
 

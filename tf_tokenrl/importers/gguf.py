@@ -1,7 +1,7 @@
 """GGUF files, quantized or not, into KerasHub backbones.
 
 Tensors are brought into the form that transformers' folders have, one by one,
-and go the way of `hugging_face` from there on. What a file's converter has
+and go the way of `converters` from there on. What a file's converter has
 folded into the weights is taken out again:
 
     llama     rows of query and key are in the order of the interleaved
@@ -19,10 +19,13 @@ import gguf
 import numpy as np
 
 from tf_tokenrl.errors import TokenRLError, unknown
-from tf_tokenrl.importers import gguf_tokenizer, hugging_face
-from tf_tokenrl.importers.gguf_names import MODEL_TYPES, hugging_face_name
-from tf_tokenrl.importers.pretrained import Pretrained
-from tf_tokenrl.importers.weights import Weights
+from tf_tokenrl.importers.base import Pretrained
+from tf_tokenrl.importers.shared import converters, gguf_tokenizer
+from tf_tokenrl.importers.shared.gguf_names import (
+    MODEL_TYPES,
+    hugging_face_name,
+)
+from tf_tokenrl.importers.shared.weights import Weights
 
 _DIVISORS = "rope_freqs.weight"
 _LLAMA3 = (1.0, 4.0, 8192)  # low and high frequency factor, positions
@@ -44,8 +47,8 @@ class Metadata:
             self.reader = gguf.GGUFReader(path)
         except Exception as error:  # the package checks little by itself
             raise TokenRLError(
-                f'Cannot read "{path}" as GGUF ({_reason(error)}): the file is '
-                "cut off or of another format, copy it again."
+                f'Cannot read "{path}" as GGUF ({converters.reason(error)}): '
+                "the file is cut off or of another format, copy it again."
             ) from error
         self.architecture = str(self.get("general.architecture"))
         if self.architecture not in MODEL_TYPES:
@@ -93,8 +96,8 @@ def load(path: str | Path) -> Pretrained:
             f"{tokenizer.vocabulary_size()} tokens: its tokenizer is not that "
             "of its weights."
         )
-    backbone = hugging_face.build(config, weights, needless="")
-    model = hugging_face.task(type(backbone), path)(backbone)
+    backbone = converters.build(config, weights, needless="")
+    model = converters.task(type(backbone), path)(backbone)
     return Pretrained(model, tokenizer, gguf_tokenizer.prompting(metadata))
 
 
@@ -255,7 +258,3 @@ def rotate_half(rows: np.ndarray, heads: int) -> np.ndarray:
     """
     pairs = rows.reshape(heads, -1, 2, *rows.shape[1:])
     return pairs.swapaxes(1, 2).reshape(rows.shape)
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__

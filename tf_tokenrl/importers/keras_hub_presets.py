@@ -3,7 +3,7 @@
 import keras_hub
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.importers.pretrained import Pretrained
+from tf_tokenrl.importers.base import Pretrained
 
 
 def load(preset: str):

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tf_tokenrl import backbones
+from tf_tokenrl import backbones, importers
 from tf_tokenrl.backbones import activations, kernels, packing
 from tf_tokenrl.decoding.keras_hub_cache import (
     CallWithCacheDecoder,
@@ -11,8 +11,7 @@ from tf_tokenrl.decoding.keras_hub_cache import (
 )
 from tf_tokenrl.decoding.own_cache import CachedAttentionDecoder, in_panels
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.importers import choice
-from tf_tokenrl.importers.pretrained import Pretrained
+from tf_tokenrl.importers.base import Pretrained
 from tf_tokenrl.policies import output_layer
 from tf_tokenrl.policies.language_model import LanguageModelPolicy
 
@@ -110,14 +109,14 @@ class CausalPolicy(LanguageModelPolicy):
         """A policy over pretrained weights.
 
         Args:
-            preset: see `importers.choice.load`.
+            preset: see `importers.load`.
             **kwargs: see `LanguageModelPolicy`; limits default to 512 prompt
                 and 128 new tokens.
 
         Raises:
             TokenRLError: there is no such preset or folder.
         """
-        return cls.over(choice.load(preset), **kwargs)
+        return cls.over(importers.load(preset), **kwargs)
 
     @classmethod
     def over(cls, found: Pretrained, **kwargs) -> "CausalPolicy":

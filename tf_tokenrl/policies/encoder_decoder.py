@@ -6,7 +6,7 @@ import keras
 import keras_hub
 import tensorflow as tf
 
-from tf_tokenrl import backbones
+from tf_tokenrl import backbones, importers
 from tf_tokenrl.backbones import activations
 from tf_tokenrl.decoding.keras_hub_cross_cache import (
     CallDecoderWithCacheDecoder,
@@ -17,8 +17,7 @@ from tf_tokenrl.decoding.own_cross_cache import (
 )
 from tf_tokenrl.decoding.prefix import Prefix, divide, mark
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.importers import choice
-from tf_tokenrl.importers.pretrained import Pretrained
+from tf_tokenrl.importers.base import Pretrained
 from tf_tokenrl.policies import output_layer
 from tf_tokenrl.policies.generative import GenerativePolicy
 from tf_tokenrl.text.codec import TextCodec
@@ -223,14 +222,14 @@ class EncoderDecoderPolicy(GenerativePolicy):
         """A policy over pretrained weights.
 
         Args:
-            preset: see `importers.choice.load`.
+            preset: see `importers.load`.
             **kwargs: see the class; limits default to 512 prompt and 128 new
                 tokens, special tokens to those of the preset.
 
         Raises:
             TokenRLError: there is no such preset or folder.
         """
-        return cls.over(choice.load(preset), **kwargs)
+        return cls.over(importers.load(preset), **kwargs)
 
     @classmethod
     def over(cls, found: Pretrained, **kwargs) -> "EncoderDecoderPolicy":

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_tokenrl import importers
 from tf_tokenrl.backbones.packing import equal_neighbours
 from tf_tokenrl.decoding.prefix import Prefix
 from tf_tokenrl.decoding.sampling import Sampling, draw, uniforms
 from tf_tokenrl.errors import TokenRLError, unknown
 from tf_tokenrl.export.labels import ServedLabels
 from tf_tokenrl.flow import Rollout
-from tf_tokenrl.importers import choice
 from tf_tokenrl.policies import output_layer
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.text.label_codec import LETTER_CASES, UNITS, LabelCodec, unpack
@@ -303,14 +303,14 @@ class LabelPolicy(Policy):
         first alone, are replaced by one per letter case, equal at first.
 
         Args:
-            preset: see `importers.choice.load_encoder`.
+            preset: see `importers.load_encoder`.
             labels: see the class.
             **kwargs: see the class; `max_prompt_tokens` defaults to 128.
 
         Raises:
             TokenRLError: there is no such preset or folder.
         """
-        found = choice.load_encoder(preset)
+        found = importers.load_encoder(preset)
         encoder, tokenizer = found.model, found.tokenizer
         if kwargs.get("letter_case") and hasattr(encoder, "segment_embedding"):
             encoder = _with_letter_case(encoder)

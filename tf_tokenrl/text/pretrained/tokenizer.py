@@ -37,7 +37,7 @@ class PretrainedTokenizer(keras.layers.Layer):
         TokenRLError: the definition has a part that is not known here.
 
     Example:
-        >>> from tf_tokenrl.importers import tokenizer_files
+        >>> from tf_tokenrl.importers.shared import tokenizer_files
         >>> tokenizer = tokenizer_files.read("folder/of/a/model")
         >>> tokenizer.detokenize(tokenizer(["Hello  world"]))
 

@@ -17,7 +17,8 @@ from tf_tokenrl.text.pretrained.splits import SPACE
 # Blocks of Chinese characters, as BERT's code lists them.
 _CHINESE = (
     r"\x{4e00}-\x{9fff}\x{3400}-\x{4dbf}\x{20000}-\x{2a6df}\x{2a700}-\x{2b73f}"
-    r"\x{2b740}-\x{2b81f}\x{2b920}-\x{2ceaf}\x{f900}-\x{faff}\x{2f800}-\x{2fa1f}"
+    r"\x{2b740}-\x{2b81f}\x{2b920}-\x{2ceaf}\x{f900}-\x{faff}"
+    r"\x{2f800}-\x{2fa1f}"
 )
 _PUNCTUATION = r"!-/:-@\[-`{-~\p{P}"  # all ASCII symbols count
 

@@ -1,0 +1,1 @@
+"""What importers share: accounts of tensors, converters, tokenizer files."""
