@@ -12,6 +12,7 @@ from tf_tokenrl import algorithms
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Batch, Rollout
+from tf_tokenrl.runtime.tracing import Graph
 
 
 def flat(targets, loss, metrics):
@@ -91,12 +92,7 @@ def test_what_was_collected_is_constant(algorithm, make_batch, complete):
 def test_a_graph_of_unknown_shape_equals_eager(name, make_batch, learn):
     algorithm = algorithms.get(name)
     batch = make_batch()
-    specs = tf.nest.map_structure(
-        lambda x: tf.TensorSpec((None, None), tf.as_dtype(x.dtype)), batch
-    )
-    graph = tf.function(
-        lambda *inputs: learn(algorithm, *inputs), input_signature=specs
-    )
+    graph = Graph(lambda *inputs: learn(algorithm, *inputs))
     for traced, eager in zip(
         flat(*graph(*batch)), flat(*learn(algorithm, *batch)), strict=True
     ):
