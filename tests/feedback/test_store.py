@@ -214,7 +214,7 @@ def test_an_export_can_be_appended_elsewhere(store, answer, tmp_path):
     store.append(
         [
             answer("a", log_probs=(-math.inf, -1.0, -2.0), ends=(1, 2, 2)),
-            answer("b", text="x\x00"),
+            answer("b", text="x\x00 \ud800 💩"),
             Judgement(key="1", answer="a", kind="pair", other="b"),
         ]
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -56,6 +57,14 @@ class Record(pydantic.BaseModel):
         except pydantic.ValidationError as error:
             kind = type(self).__name__.lower()
             raise TokenRLError(_sentence(kind, values, error)) from error
+
+    def fields(self) -> dict[str, Any]:
+        """What `read_record` takes again, fit for JSON."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def as_json(self) -> str:
+        """The fields as one line, in ASCII: a lone surrogate has no UTF-8."""
+        return json.dumps(self.fields())
 
 
 class Answer(Record):

@@ -118,5 +118,5 @@ def connect(store: Sink | str, token: str = "") -> Sink:
 
 def _fields(record: Answer | Judgement | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(record, Answer | Judgement):
-        return record.model_dump(mode="json", exclude_none=True)
+        return record.fields()
     return dict(record)

@@ -187,7 +187,7 @@ class FeedbackStore:
         query = query.order_by(table.c.number)
         for rows in self._pages(query, table.c.number):
             for row in rows:
-                yield tables.answer_of(row[1:]).model_dump_json()
+                yield tables.answer_of(row[1:]).as_json()
         judged = tables.judgements
         query = sa.select(judged.c.number, *tables.JUDGEMENT)
         if user_hash is not None:
@@ -196,7 +196,7 @@ class FeedbackStore:
         for rows in self._pages(query, judged.c.number):
             for row in rows:
                 judgement = tables.judgement_of(row[1:])
-                yield judgement.model_dump_json(exclude_none=True)
+                yield judgement.as_json()
 
     def delete(
         self,

@@ -141,6 +141,11 @@ def test_records_that_are_no_objects_are_refused_one_by_one(
     assert statuses(body) == ["refused"] * 3 + ["stored", "refused"]
 
 
+def test_a_key_that_has_no_utf8_is_refused(store, serving, send):
+    code, body, _ = send(serving(store), ANSWER | {"key": "\ud800"})
+    assert code == 422 and statuses(body) == ["refused"]
+
+
 def test_odd_texts_and_numbers_arrive_as_they_are(store, serving, send):
     given = ANSWER | {
         "text": "a\x00b\ud800💩",

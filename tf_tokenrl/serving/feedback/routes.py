@@ -38,6 +38,13 @@ class Limits:
     burst: int = 2000
 
 
+class AsciiResponse(JSONResponse):
+    """JSON that can repeat what it was sent: a lone surrogate has no UTF-8."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode("ascii")
+
+
 class Collector:
     """Takes records from requests into a store.
 
@@ -77,7 +84,7 @@ class Collector:
         found = {_STATUS[receipt.status] for receipt in receipts} or {200}
         status = found.pop() if len(found) == 1 else 207
         results = [receipt._asdict() for receipt in receipts]
-        return JSONResponse({"results": results}, status)
+        return AsciiResponse({"results": results}, status)
 
     async def read(self, request: Request) -> list[dict[str, Any]]:
         """The records in the body: a list of objects, or one.

@@ -22,7 +22,11 @@ from tf_tokenrl.client import AsyncClient, ServingError
 from tf_tokenrl.client.steps import Step, Token, steps
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.feedback import Answer, FeedbackStore
-from tf_tokenrl.serving.feedback.routes import Collector, read_json
+from tf_tokenrl.serving.feedback.routes import (
+    AsciiResponse,
+    Collector,
+    read_json,
+)
 from tf_tokenrl.serving.playground.pairs import SIDES, Pairs
 from tf_tokenrl.serving.playground.questions import Question, read_question
 
@@ -221,7 +225,7 @@ class Playground:
                 keys = [str(record["answer"]), str(record["other"])]
                 told["written_by"] = await run_in_threadpool(self._who, keys)
         status = 200 if all(r.safe for r in receipts) else 422
-        return JSONResponse(told, status, headers=_HEADERS)
+        return AsciiResponse(told, status, headers=_HEADERS)
 
     def _who(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Key -> version and label of an answer, as it was stored."""
