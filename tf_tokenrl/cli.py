@@ -10,6 +10,7 @@ import tyro
 import yaml
 
 from tf_tokenrl import __version__, extras, runs
+from tf_tokenrl.catalog import class_name
 from tf_tokenrl.errors import TokenRLError, unknown
 from tf_tokenrl.options import checking as options
 from tf_tokenrl.options import grouping
@@ -18,6 +19,7 @@ _COMMANDS = {
     "prepare": "clean, screen and split data, and train a tokenizer",
     "sft": "supervised warm start by maximum likelihood",
     "train": "reinforcement learning on per-token rewards",
+    "reward-model": "learn from preferences or ratings what a judge says",
     "recover": "write a checkpoint of a run as a policy",
     "evaluate": "metrics of a policy with confidence intervals",
     "export": "write a policy as a SavedModel",
@@ -75,7 +77,8 @@ def run(arguments: list[str]) -> None:
     command, rest = arguments[0], arguments[1:]
     if command not in _COMMANDS:
         raise unknown("command", command, _COMMANDS)
-    module = f"tf_tokenrl.pipelines.{command}"
+    name = command.replace("-", "_")
+    module = f"tf_tokenrl.pipelines.{name}"
     if command == "serve":
         importlib.import_module(module).main(rest)
         return
@@ -95,8 +98,9 @@ def run(arguments: list[str]) -> None:
 def _options_class(command: str) -> type:
     """What a command is told; that of subcommands stands with them."""
     home = "pipelines" if command in _SUBCOMMANDS else "options"
-    module = importlib.import_module(f"tf_tokenrl.{home}.{command}")
-    return getattr(module, f"{command.capitalize()}Options")
+    name = command.replace("-", "_")
+    module = importlib.import_module(f"tf_tokenrl.{home}.{name}")
+    return getattr(module, f"{class_name(name)}Options")
 
 
 def parse(options_class: Any, arguments: list[str], program: str):

@@ -84,5 +84,11 @@ def test_one_prompt_alone_is_refused():
 
 def test_an_answer_that_nobody_judged_is_refused():
     examples = [Example("a", ("x",), "1")]
-    with pytest.raises(TokenRLError, match='"1" ends in neither'):
+    with pytest.raises(TokenRLError, match="is not judged.*:good"):
+        objectives.parse("kto").rows(tiny.shared_policy("gru"), examples)
+
+
+def test_half_a_thumb_is_refused():
+    examples = [Example("a", ("x",), "1:0.5"), Example("b", ("x",), "2:bad")]
+    with pytest.raises(TokenRLError, match="up and down, not the score 0.5"):
         objectives.parse("kto").rows(tiny.shared_policy("gru"), examples)

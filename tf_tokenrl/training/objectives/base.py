@@ -1,6 +1,7 @@
 """What an objective decides: rows of data, terms of a loss, what they count."""
 
 import abc
+import math
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
@@ -11,6 +12,7 @@ from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.training.rows import PRESENT, Rows, sequences
 
 Terms = dict[str, Tensor]
+JUDGED = {"good": 1.0, "bad": 0.0}
 BETTER, WORSE, OTHER = "better_", "worse_", "other_"  # begin names of columns
 
 
@@ -208,6 +210,54 @@ def answer_log_probs(
         return total
     count = tf.reduce_sum(tf.cast(given["mask"], tf.float32), axis=-1)
     return tf.math.divide_no_nan(total, count)
+
+
+def answer_scores(
+    policy: Policy,
+    batch: Mapping[str, Tensor],
+    name: str = "",
+    per_token: bool = False,
+) -> tf.Tensor:
+    """What the value head gives whole answers, float32 `[B]`.
+
+    It is the value of the state that has seen the prompt and all of the
+    answer's text, from which the stop token was chosen: the number that an
+    exported reward model serves as `score`. Padding is never looked at.
+
+    Args:
+        policy: whose value head judges.
+        batch: with the columns that `answer_columns` made.
+        name: begins the names of the columns.
+        per_token: the mean over all states of the answer instead.
+    """
+    given = inputs(batch, name)
+    # Not `policy(given)`, which computes the log-probs of words as well.
+    values = policy.state_values(policy.action_states(given, training=True))
+    counts = tf.reduce_sum(tf.cast(given["mask"], tf.int32), axis=-1)
+    if not per_token:
+        return tf.gather(values, tf.maximum(counts - 1, 0), batch_dims=1)
+    total = tf.reduce_sum(tf.where(given["mask"], values, 0.0), axis=-1)
+    return tf.math.divide_no_nan(total, tf.cast(counts, tf.float32))
+
+
+def score_of(example: Example) -> float:
+    """The judgement at the end of an example's key: ":good", ":bad", ":0.7".
+
+    Raises:
+        TokenRLError: there is none.
+    """
+    label = example.key.rpartition(":")[2]
+    try:
+        score = JUDGED[label] if label in JUDGED else float(label)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise TokenRLError(
+            f'The answer "{example.reference[:40]}" is not judged: let its '
+            f'key, "{example.key}", end in ":good", ":bad" or a number such '
+            'as ":0.7".'
+        )
+    return score
 
 
 def accuracy(margin: tf.Tensor) -> tf.Tensor:

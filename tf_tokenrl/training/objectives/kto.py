@@ -13,8 +13,6 @@ from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.training.objectives import base
 from tf_tokenrl.training.rows import Rows
 
-GOOD, BAD = "good", "bad"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Kto(base.Objective):
@@ -32,8 +30,8 @@ class Kto(base.Objective):
     answer of the next row that has another prompt, and z is the mean over the
     global minibatch.
 
-    An example's references are answers to its prompt; its key ends in
-    ":good" or ":bad" and says which they are, see `label_of`.
+    An example's reference is an answer to its prompt; its key ends in
+    ":good" or ":bad" and says which it is.
 
     Attributes:
         beta: how firmly the reference is held on to.
@@ -65,7 +63,7 @@ class Kto(base.Objective):
                 all have the same prompt.
         """
         base.require_rows(examples)
-        liked = [label_of(example) for example in examples]
+        liked = [_liked(example) for example in examples]
         partners = _partners([example.prompt for example in examples])
         prompts = [example.prompt for example in examples]
         answers = [example.reference for example in examples]
@@ -123,19 +121,14 @@ class Kto(base.Objective):
         }
 
 
-def label_of(example: Example) -> float:
-    """1 for an answer that was liked, 0 for one that was not.
-
-    Raises:
-        TokenRLError: the key of the example says neither.
-    """
-    label = example.key.rpartition(":")[2]
-    if label not in (GOOD, BAD):
+def _liked(example: Example) -> float:
+    score = base.score_of(example)
+    if score not in (0.0, 1.0):
         raise TokenRLError(
-            f'KTO needs a judgement of every answer, but the key "'
-            f'{example.key}" ends in neither ":{GOOD}" nor ":{BAD}".'
+            f'KTO knows thumbs up and down, not the score {score:g} of "'
+            f'{example.key}": let the key end in ":good" or ":bad".'
         )
-    return float(label == GOOD)
+    return score
 
 
 def _partners(prompts: Sequence[str]) -> list[int]:
