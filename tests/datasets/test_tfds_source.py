@@ -1,10 +1,14 @@
+import http.server
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+import tensorflow_datasets.core.download.downloader as tfds_downloader
 
 from tf_tokenrl import tasks
+from tf_tokenrl.datasets import tfds_source
 from tf_tokenrl.datasets.splits import SPLITS
 from tf_tokenrl.errors import TokenRLError
 
@@ -108,3 +112,31 @@ def test_a_data_set_that_was_prepared_elsewhere_is_read_by_its_name(tmp_path):
     }
     with pytest.raises(TokenRLError, match="sentences"):
         headline("tfds:scitldr", source="abstract").examples("test")
+
+
+def test_a_download_is_given_up_after_four_attempts():
+    asked = []
+
+    class Unavailable(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(503)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Unavailable) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/data"
+        try:
+            with (
+                tfds_source._few_retries(),
+                pytest.raises(OSError),
+                tfds_downloader.open_url(url),
+            ):
+                pass
+        finally:
+            server.shutdown()
+            thread.join()
+    assert asked == ["/data"] * 4
