@@ -77,9 +77,10 @@ def test_a_score_is_what_is_served_and_no_padding_counts(policy, fill):
             column = f"worse_{name}{suffix}"
             batch[column] = np.pad(batch[column], [(0, 0), (0, fill)])
     found = base.answer_scores(policy, batch, "worse_")
-    served = ServedReward(policy).reward(
-        tf.constant([e.prompt for e in EXAMPLES]),
-        tf.constant([e.references[1] for e in EXAMPLES]),
+    serve = ServedReward(policy).signatures()["reward"]
+    served = serve(
+        prompt=tf.constant([e.prompt for e in EXAMPLES]),
+        answer=tf.constant([e.references[1] for e in EXAMPLES]),
     )
     np.testing.assert_allclose(found, served["score"], atol=1e-5)
 
