@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -109,3 +111,16 @@ def test_a_place_that_cannot_be_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(TokenRLError, match="Cannot write"):
         storage.save(tiny.shared_policy("gru"), tmp_path / "file" / "p.keras")
+
+
+def test_a_process_that_loads_need_not_know_the_kind(tmp_path):
+    """Nothing but `storage` is imported there."""
+    path = storage.save(tiny.shared_policy("gru"), tmp_path / "policy.keras")
+    code = (
+        f"from tf_tokenrl.policies import storage; storage.load({str(path)!r})"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )

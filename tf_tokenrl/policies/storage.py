@@ -12,6 +12,12 @@ import tensorflow as tf
 
 from tf_tokenrl import files
 from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.policies import (  # noqa: F401  Keras revives these
+    causal,
+    encoder_decoder,
+    label,
+    recurrent,
+)
 from tf_tokenrl.policies.base import Policy
 
 _UNREADABLE = (
