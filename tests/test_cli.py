@@ -29,7 +29,7 @@ def test_help_names_every_command(monkeypatch, capsys, arguments):
     assert run(monkeypatch, *arguments) == 0
     out = capsys.readouterr().out
     files = Path(__file__).parent.parent.joinpath("pipelines").glob("[!_]*.py")
-    commands = {file.stem for file in files}
+    commands = {file.stem.replace("_", "-") for file in files}
     assert commands == set(cli._COMMANDS)
     assert all(f"\n  {name} " in out for name in commands)
 
