@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import killed
-from tf_tokenrl import algorithms, catalog
+from tf_tokenrl import algorithms, catalog, files
 from tf_tokenrl.policies import storage
 
 CLOCK = ("seconds", "tokens_per_second")
@@ -103,7 +103,7 @@ def test_a_supervised_run_killed_at_random_moments(tmp_path, live):
 def test_killed_at_each_stage(stage, tmp_path, live, straight):
     assert live(tmp_path, "reinforce", 2, stage) == -9
     left = [p.name for p in (tmp_path / "checkpoints").iterdir()]
-    unfinished = [name for name in left if name.startswith(".write")]
+    unfinished = [x for x in left if x.startswith(files.UNFINISHED)]
     assert len(unfinished) == (stage in ("write", "rename"))
     assert live(tmp_path, "reinforce") == 0
     same(outcome(tmp_path), straight)
