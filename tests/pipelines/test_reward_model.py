@@ -63,7 +63,7 @@ def test_a_judge_is_trained_exported_and_rewards(data, start, tmp_path, capsys):
     assert re.search(r"2 of \d+ pairs are equal", told)
     assert "confidence" in told
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["accuracy"] == 1.0 and results["validation_rows"] == 10
+    assert results["accuracy"] >= 0.9 and results["validation_rows"] == 10
     assert sum(b["pairs"] for b in results["reliability"]) == 10
     judge = rewards.get("reward_model", path=str(model / "1"))
     policy = storage.load(tmp_path / "run" / "policy.keras")
