@@ -67,7 +67,8 @@ def test_a_judge_is_trained_exported_and_rewards(data, start, tmp_path, capsys):
     assert sum(b["pairs"] for b in results["reliability"]) == 10
     judge = rewards.get("reward_model", path=str(model / "1"))
     policy = storage.load(tmp_path / "run" / "policy.keras")
-    rows = [json.loads(x) for x in (data / "validation.jsonl").open()][2:]
+    lines = (data / "validation.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines][2:]
     scores = []
     for side in ("chosen", "rejected"):
         examples = [Example(row["prompt"]) for row in rows]
