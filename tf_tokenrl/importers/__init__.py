@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.importers import gguf, hugging_face, keras_hub_presets
+from tf_tokenrl.importers import (
+    gguf,
+    hugging_face,
+    keras_hub_presets,
+    llama2_c,
+)
 from tf_tokenrl.importers.base import Pretrained
 
 
@@ -11,7 +16,8 @@ def load(preset: str) -> Pretrained:
     """A pretrained language model, by what lies at `preset`.
 
     Args:
-        preset: a GGUF file or a folder with one, a folder that transformers
+        preset: a GGUF file or a folder with one, a
+            llama2.c checkpoint (.bin), a folder that transformers
             or KerasHub wrote, or the name of a KerasHub preset.
 
     Raises:
@@ -23,6 +29,8 @@ def load(preset: str) -> Pretrained:
     files = sorted(path.glob("*.gguf")) if path.is_dir() else []
     if path.suffix == ".gguf" or len(files) == 1:
         return gguf.load(files[0] if files else path)
+    if path.suffix == ".bin" and path.is_file():
+        return llama2_c.load(path)
     if files:
         raise TokenRLError(
             f'"{path}" holds {len(files)} GGUF files: name the one to load.'

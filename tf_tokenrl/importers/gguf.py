@@ -25,6 +25,7 @@ from tf_tokenrl.importers.shared.gguf_names import (
     MODEL_TYPES,
     hugging_face_name,
 )
+from tf_tokenrl.importers.shared.rotary import rotate_half
 from tf_tokenrl.importers.shared.weights import Weights
 
 _DIVISORS = "rope_freqs.weight"
@@ -248,13 +249,3 @@ def _unfolded(
     if architecture == "llama" and name.endswith("attn_k.weight"):
         return rotate_half(values, config["num_key_value_heads"])
     return values
-
-
-def rotate_half(rows: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of the interleaved rotary form in the order of halves.
-
-    In each head rows 0 1 2 3 ... of the file are 0 n 1 n+1 ..., n half the
-    head's size; they come back as 0 1 2 ... .
-    """
-    pairs = rows.reshape(heads, -1, 2, *rows.shape[1:])
-    return pairs.swapaxes(1, 2).reshape(rows.shape)
