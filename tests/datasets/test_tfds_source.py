@@ -133,7 +133,7 @@ def test_a_download_is_given_up_after_four_attempts():
             with (
                 tfds_source._few_retries(),
                 pytest.raises(OSError),
-                tfds_downloader.open_url(url),
+                tfds_downloader._open_with_requests(url),
             ):
                 pass
         finally:
