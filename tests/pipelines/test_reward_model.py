@@ -6,11 +6,11 @@ import re
 import numpy as np
 import pytest
 
-from pipelines.reward_model import RewardModelOptions, main
 from tests.support import tiny
 from tf_tokenrl import cli, rewards
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
+from tf_tokenrl.pipelines.reward_model import RewardModelOptions, main
 from tf_tokenrl.policies import storage
 
 
