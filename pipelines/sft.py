@@ -61,6 +61,8 @@ def main(options: SftOptions) -> Path:
     held_out = _held_out(validation, options.validation_rows)
     with strategy.scope():
         policy = in_dtype(_policy(options, task, train), options.dtype)
+        if options.adapter:
+            policy.put_adapter_on(options.adapter)
         objective = _objective(options)
         train = _usable(objective, policy, train)
         held_out = _usable(objective, policy, held_out)

@@ -66,6 +66,7 @@ def main(options: TrainOptions) -> Path:
         policy = in_dtype(storage.load(options.policy), options.dtype)
         task.check(policy)
         policy.temperature = options.temperature or policy.temperature
+        reference = _reference(policy, options.adapter)
         if options.gradient_checkpointing:
             policy.checkpoint_gradients()
         trainer = kind(
@@ -73,7 +74,7 @@ def main(options: TrainOptions) -> Path:
             reward=reward,
             algorithm=algorithm,
             optimizer=_optimizer(options, algorithm),
-            reference=policy.frozen_copy(),
+            reference=reference,
             kl_loss=kl_loss.parse(options.kl),
             exploration=exploring,
             options=_trainer_options(options),
@@ -135,6 +136,20 @@ def _trainer_options(options: TrainOptions) -> TrainerOptions:
         reward_processes=options.reward_processes,
         jit=options.jit,
     )
+
+
+def _reference(policy, adapter: str):
+    """What KL is measured from; the policy gets its adapter, if it is to."""
+    if not adapter:
+        return policy.frozen_copy()
+    made = policy.adapters[policy.put_adapter_on(adapter)]
+    counts, base = policy.report(), made.begins_as_base
+    print(
+        f"{made!r}: {counts['trainable']:,} of {counts['parameters']:,} "
+        "parameters learn; KL is measured from the policy "
+        + ("without it." if base else "with it as it begins.")
+    )
+    return policy.reference() if base else policy.frozen_copy()
 
 
 def _learning(expression: str) -> tuple[type[Trainer], Algorithm]:

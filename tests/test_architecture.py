@@ -23,7 +23,7 @@ LAYERS = [
     {"text", "datasets", "feedback"},
     {"backbones", "importers"},
     {"decoding"},
-    {"export"},
+    {"adapters", "export"},
     {"policies"},
     {"rewards", "algorithms", "tasks"},
     {"training", "callbacks", "evaluation", "report"},

@@ -5,9 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_tokenrl.backbones import kernels
+from tf_tokenrl.backbones import kernels, linear
+from tf_tokenrl.policies import output_layer
 
 WIDTH = 24
+
+
+def of_layer(*arguments, **options):
+    return linear.values(linear.of_layer(*arguments, **options))
 
 
 def inputs(rows=5):
@@ -32,8 +37,9 @@ def test_layers_side_by_side(heads):
     ]
     x = inputs()
     expected = [layer(x) for layer in layers]
-    weights = kernels.in_panels(kernels.kernels(*layers))
-    assert weights[0].shape.rank == (3 if heads == 2 else 2)
+    roles = {str(n): of_layer(layer) for n, layer in enumerate(layers)}
+    weights = kernels.in_panels(linear.join(roles, list(roles), x.dtype))
+    assert weights["kernel"].shape.rank == (3 if heads == 2 else 2)
     found = tf.split(kernels.apply(weights, x), 3, axis=-1)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, tf.reshape(other, one.shape), atol=1e-5)
@@ -43,7 +49,7 @@ def test_a_kernel_that_sums_over_two_axes_and_has_no_bias():
     layer = keras.layers.EinsumDense("bcd,cde->be", (128,))
     x = tf.reshape(inputs(), [5, 4, 6])
     expected = layer(x)
-    weights = kernels.in_panels(kernels.kernels(layer, inputs=2))
+    weights = kernels.in_panels(of_layer(layer, inputs=2))
     found = kernels.apply(weights, tf.reshape(x, [5, -1]))
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -57,18 +63,23 @@ def test_logits_are_those_of_the_embedding(size, options):
     layer.build()
     for variable in layer.weights:
         variable.assign(40 * variable)
-    found = kernels.Output(layer)(inputs())
+    entries = linear.values(linear.of_embedding(layer))["logits"]
+    numbers = output_layer.Numbers.of(layer)
+    found = output_layer.for_few_rows(entries, numbers)(inputs())
     assert found.shape == (5, size)
     expected = layer(inputs(), reverse=True)
     assert np.ptp(expected) > 0.5
     np.testing.assert_allclose(found, expected, atol=1e-5)
+    whole = output_layer.of_map(entries, numbers)(inputs())
+    np.testing.assert_allclose(whole, expected, atol=1e-5)
 
 
 def test_half_precision_is_cast_when_prepared():
     layer = keras.layers.Dense(64, dtype="mixed_bfloat16")
     expected = layer(inputs())
-    weights = kernels.in_panels(kernels.kernels(layer))
-    assert {w.dtype for w in weights} == {tf.bfloat16}
+    weights = linear.join({"up": of_layer(layer)}, ["up"], tf.bfloat16)
+    weights = kernels.in_panels(weights)
+    assert {w.dtype for w in weights.values()} == {tf.bfloat16}
     found = kernels.apply(weights, tf.cast(inputs(), tf.bfloat16))
     assert found.dtype == tf.bfloat16
     np.testing.assert_allclose(

@@ -50,7 +50,7 @@ MUTATIONS = (
         "the temperature is forgotten when scoring",
         "policies/output_layer.py",
         "lambda *x: logits_of(*x) / temperature",
-        "logits_of",
+        "lambda *x: logits_of(*x)",
         "tests/policies/test_base.py"
         "::test_sampling_and_scoring_share_the_temperature[0.5]",
     ),

@@ -67,7 +67,7 @@ def causal_lm(name: str):
             models.LlamaBackbone(**size, **wide, **heads)
         )
     return models.MistralCausalLM(
-        models.MistralBackbone(**size, **wide, **heads, sliding_window=64)
+        models.MistralBackbone(**size, **wide, **heads, sliding_window=16)
     )
 
 
@@ -177,8 +177,8 @@ def shared_label_policy(**options):
 
 
 @functools.cache
-def acting(made):
-    """`made.act` traced once, for all shapes and settings."""
+def acting(made, adapter):
+    """`made.act` with an adapter, traced once for all shapes and settings."""
 
     def act(prompt_ids, prompt_mask, seeds, *sampling):
         return made.act(prompt_ids, prompt_mask, seeds, Sampling(*sampling))
@@ -203,7 +203,7 @@ def roll_out(made, ids, mask, seed: int = 0, seeds=None, **sampling):
     settings = made.sampling._replace(**sampling).per_row(rows)
     uniform = np.broadcast_to(np.float32(settings.uniform), [rows])
     settings = settings._replace(uniform=uniform)
-    rollout = acting(made)(ids, mask, seeds, *settings)
+    rollout = acting(made, made.active)(ids, mask, seeds, *settings)
     return Rollout(*(t if t is None else t.numpy() for t in rollout))
 
 

@@ -1,95 +1,133 @@
 """BART's decoder: learned positions, LayerNorm last, a look at the prompt."""
 
+import dataclasses
+from collections.abc import Callable
+from typing import ClassVar
+
 import tensorflow as tf
 
-from tf_tokenrl.backbones import kernels
+from tf_tokenrl.backbones import linear, norms
+from tf_tokenrl.backbones.encoder import Encoder
+from tf_tokenrl.backbones.keras_hub_layer import in_heads, read_layer
+from tf_tokenrl.backbones.linear import Groups, Weights
 
 
+@dataclasses.dataclass(frozen=True)
 class Bart:
-    """Steps through the decoder of a `keras_hub.models.BartBackbone`.
+    """The functions of a `keras_hub.models.BartBackbone`'s decoder.
 
-    Args:
-        backbone: the backbone.
-        weights: what `prepare` gave; by default it is called here.
+    Attributes:
+        encoder: those of its encoder, whose weights are `weights["encoder"]`.
     """
 
-    def __init__(self, backbone, weights: dict | None = None):
-        self.backbone = backbone
-        self.weights = weights or self.prepare()
+    heads: int
+    epsilon: float
+    embedding_epsilon: float
+    activation: Callable
+    dtype: str
+    encoder: Encoder
 
-    def prepare(self) -> dict:
-        """The weights as every step wants them."""
-        backbone = self.backbone
-        return {
-            "tokens": tf.convert_to_tensor(backbone.token_embedding.embeddings),
-            "positions": tf.convert_to_tensor(
-                backbone.decoder_position_embedding.position_embeddings
+    groups: ClassVar[Groups] = (
+        ("query", "key", "value"),
+        ("attention_output",),
+        ("cross_query",),
+        ("cross_output",),
+        ("up",),
+        ("down",),
+    )
+    causal: ClassVar[bool] = True
+    crosses: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, backbone) -> "Bart":
+        """That of a backbone."""
+        layer = backbone.decoder_transformer_layers[0]
+        return cls(
+            backbone.num_heads,
+            layer.layer_norm_epsilon,
+            backbone.decoder_embeddings_layer_norm.epsilon,
+            layer.activation,
+            backbone.compute_dtype,
+            Encoder.of(
+                backbone,
+                backbone.encoder_transformer_layers,
+                backbone.encoder_embeddings_layer_norm,
             ),
-            "layers": [
-                _prepare(x) for x in backbone.decoder_transformer_layers
-            ],
+        )
+
+    def read(self, backbone) -> dict:
+        """Where the weights of a backbone live, by role."""
+        reading = backbone.encoder_transformer_layers
+        writing = backbone.decoder_transformer_layers
+        return {
+            **self.ends(backbone),
+            **_before_layers(backbone, "decoder"),
+            "layers": [_read_layer(layer) for layer in writing],
+            "encoder": {
+                **_before_layers(backbone, "encoder"),
+                "layers": [read_layer(layer) for layer in reading],
+            },
         }
 
-    def embed(self, token_ids: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    def ends(self, backbone) -> dict:
+        """Those that encoder and decoder share: embedding and logits."""
+        return linear.of_embedding(backbone.token_embedding)
+
+    def embed(self, weights: dict, ids: tf.Tensor, positions: tf.Tensor):
         """Ids `[N]` at positions `[N]` -> `[N, H]`."""
-        dtype = self.backbone.compute_dtype
-        tokens = tf.gather(self.weights["tokens"], token_ids)
-        places = tf.gather(self.weights["positions"], positions)
-        x = tf.cast(tokens, dtype) + tf.cast(places, dtype)
-        return self.backbone.decoder_embeddings_layer_norm(x)
+        x = linear.embed(weights, ids, positions, self.dtype)
+        epsilon = self.embedding_epsilon
+        return norms.layer_norm(weights["embedding_norm"], x, epsilon)
 
-    def remember(self, index: int, states: tf.Tensor):
-        """Keys and values of the encoder's states: `[B, P, heads, size]`."""
-        layer = self.backbone.decoder_transformer_layers[index]
-        attention = layer._cross_attention_layer
-        return attention._key_dense(states), attention._value_dense(states)
+    def remember(self, weights: Weights, states: tf.Tensor):
+        """Keys and values `[N, heads, size]` of the encoder's states."""
+        both = linear.apply(weights, states, "cross_key", "cross_value")
+        return [in_heads(part, self.heads) for part in tf.split(both, 2, -1)]
 
-    def project(self, index: int, x: tf.Tensor, positions: tf.Tensor):
+    def project(self, weights: Weights, x: tf.Tensor, turn):
         """Queries, keys and values of a layer, each `[N, heads, size]`."""
-        x = kernels.apply(self.weights["layers"][index]["project"], x)
-        return [self._heads(part) for part in tf.split(x, 3, axis=-1)]
+        x = linear.apply(weights, x, "query", "key", "value")
+        return [in_heads(part, self.heads) for part in tf.split(x, 3, axis=-1)]
 
-    def ask(self, index: int, x: tf.Tensor, attended: tf.Tensor):
+    def ask(self, weights: Weights, x: tf.Tensor, attended: tf.Tensor):
         """After the answer's attention `[N, heads * size]`, of the prompt.
 
         Returns:
             The layer's state `[N, H]`, and queries `[N, heads, size]`.
         """
-        layer = self.backbone.decoder_transformer_layers[index]
-        weights = self.weights["layers"][index]
-        x = x + kernels.apply(weights["output"], attended)
-        x = layer._self_attention_layer_norm(x)
-        return x, self._heads(kernels.apply(weights["ask"], x))
+        x = x + linear.apply(weights, attended, "attention_output")
+        x = norms.layer_norm(weights["attention_norm"], x, self.epsilon)
+        query = linear.apply(weights, x, "cross_query")
+        return x, in_heads(query, self.heads)
 
-    def finish(self, index: int, x: tf.Tensor, attended) -> tf.Tensor:
+    def finish(self, weights: Weights, x: tf.Tensor, attended: tf.Tensor):
         """The rest of a layer, after the prompt's attention."""
-        layer = self.backbone.decoder_transformer_layers[index]
-        weights = self.weights["layers"][index]
-        x = x + kernels.apply(weights["answer"], attended)
-        x = layer._cross_attention_layer_norm(x)
-        y = layer.activation(kernels.apply(weights["widen"], x))
-        y = x + kernels.apply(weights["narrow"], y)
-        return layer._feedforward_layer_norm(y)
+        x = x + linear.apply(weights, attended, "cross_output")
+        x = norms.layer_norm(weights["cross_norm"], x, self.epsilon)
+        y = self.activation(linear.apply(weights, x, "up"))
+        y = x + linear.apply(weights, y, "down")
+        return norms.layer_norm(weights["feedforward_norm"], y, self.epsilon)
 
-    def normalize(self, x: tf.Tensor) -> tf.Tensor:
+    def normalize(self, weights: dict, x: tf.Tensor) -> tf.Tensor:
         """The last layer has normalised already."""
         return x
 
-    def _heads(self, x: tf.Tensor) -> tf.Tensor:
-        size = self.backbone.hidden_dim // self.backbone.num_heads
-        return tf.reshape(x, [-1, self.backbone.num_heads, size])
+
+def _before_layers(backbone, side: str) -> dict:
+    """Positions and normalisation of the encoder or the decoder."""
+    positions = getattr(backbone, f"{side}_position_embedding")
+    table = linear.Leaf(positions.position_embeddings)
+    norm = norms.of_layer(getattr(backbone, f"{side}_embeddings_layer_norm"))
+    return {"positions": {"table": table}, "embedding_norm": norm}
 
 
-def _prepare(layer) -> dict:
-    attention = layer._self_attention_layer
+def _read_layer(layer) -> Weights:
     crossed = layer._cross_attention_layer
     return {
-        "project": kernels.kernels(
-            attention._query_dense, attention._key_dense, attention._value_dense
-        ),
-        "output": kernels.kernels(attention._output_dense, inputs=2),
-        "ask": kernels.kernels(crossed._query_dense),
-        "answer": kernels.kernels(crossed._output_dense, inputs=2),
-        "widen": kernels.kernels(layer._feedforward_intermediate_dense),
-        "narrow": kernels.kernels(layer._feedforward_output_dense),
+        **read_layer(layer),
+        "cross_query": linear.of_layer(crossed._query_dense),
+        "cross_key": linear.of_layer(crossed._key_dense),
+        "cross_value": linear.of_layer(crossed._value_dense),
+        "cross_output": linear.of_layer(crossed._output_dense, 2),
+        "cross_norm": norms.of_layer(layer._cross_attention_layer_norm),
     }

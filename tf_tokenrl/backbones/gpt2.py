@@ -1,73 +1,75 @@
 """GPT-2: learned positions, LayerNorm first, one head of keys per query."""
 
+import dataclasses
+from collections.abc import Callable
+from typing import ClassVar
+
 import tensorflow as tf
 
-from tf_tokenrl.backbones import kernels
+from tf_tokenrl.backbones import linear, norms
+from tf_tokenrl.backbones.keras_hub_layer import in_heads, read_layer
+from tf_tokenrl.backbones.linear import Groups, Weights
 
 
+@dataclasses.dataclass(frozen=True)
 class Gpt2:
-    """Steps through a `keras_hub.models.GPT2Backbone`.
+    """The functions of a `keras_hub.models.GPT2Backbone`'s layers."""
 
-    Args:
-        backbone: the backbone.
-        weights: what `prepare` gave; by default it is called here.
-    """
+    heads: int
+    epsilon: float
+    activation: Callable
+    dtype: str
 
-    def __init__(self, backbone, weights: dict | None = None):
-        self.backbone = backbone
-        self.weights = weights or self.prepare()
+    groups: ClassVar[Groups] = (
+        ("query", "key", "value"),
+        ("attention_output",),
+        ("up",),
+        ("down",),
+    )
+    causal: ClassVar[bool] = True
+    crosses: ClassVar[bool] = False
 
-    def prepare(self) -> dict:
-        """The weights as every step wants them."""
-        backbone = self.backbone
-        return {
-            "tokens": tf.convert_to_tensor(backbone.token_embedding.embeddings),
-            "positions": tf.convert_to_tensor(
-                backbone.position_embedding.position_embeddings
-            ),
-            "layers": [_prepare(x) for x in backbone.transformer_layers],
+    @classmethod
+    def of(cls, backbone) -> "Gpt2":
+        """That of a backbone."""
+        layer = backbone.transformer_layers[0]
+        return cls(
+            backbone.num_heads,
+            backbone.layer_norm.epsilon,
+            layer._feedforward_intermediate_dense.activation,
+            backbone.compute_dtype,
+        )
+
+    def read(self, backbone) -> dict:
+        """Where the weights of a backbone live, by role."""
+        layers = [read_layer(x) for x in backbone.transformer_layers]
+        return self.ends(backbone) | {"layers": layers}
+
+    def ends(self, backbone) -> dict:
+        """Those before and after the layers."""
+        positions = backbone.position_embedding.position_embeddings
+        return linear.of_embedding(backbone.token_embedding) | {
+            "positions": {"table": linear.Leaf(positions)},
+            "norm": norms.of_layer(backbone.layer_norm),
         }
 
-    def embed(self, token_ids: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    def embed(self, weights: dict, ids: tf.Tensor, positions: tf.Tensor):
         """Ids `[N]` at positions `[N]` -> `[N, H]`."""
-        dtype = self.backbone.compute_dtype
-        tokens = tf.gather(self.weights["tokens"], token_ids)
-        places = tf.gather(self.weights["positions"], positions)
-        return tf.cast(tokens, dtype) + tf.cast(places, dtype)
+        return linear.embed(weights, ids, positions, self.dtype)
 
-    def project(self, index: int, x: tf.Tensor, positions: tf.Tensor):
+    def project(self, weights: Weights, x: tf.Tensor, turn):
         """Queries, keys and values of a layer, each `[N, heads, size]`."""
-        layer = self.backbone.transformer_layers[index]
-        x = layer._self_attention_layer_norm(x)
-        x = kernels.apply(self.weights["layers"][index]["project"], x)
-        size = self.backbone.hidden_dim // self.backbone.num_heads
-        return [
-            tf.reshape(part, [-1, self.backbone.num_heads, size])
-            for part in tf.split(x, 3, axis=-1)
-        ]
+        x = norms.layer_norm(weights["attention_norm"], x, self.epsilon)
+        x = linear.apply(weights, x, "query", "key", "value")
+        return [in_heads(part, self.heads) for part in tf.split(x, 3, axis=-1)]
 
-    def finish(self, index: int, x: tf.Tensor, attended) -> tf.Tensor:
+    def finish(self, weights: Weights, x: tf.Tensor, attended: tf.Tensor):
         """The rest of a layer, after attention `[N, heads * size]`."""
-        layer = self.backbone.transformer_layers[index]
-        weights = self.weights["layers"][index]
-        x = x + kernels.apply(weights["output"], attended)
-        y = layer._feedforward_layer_norm(x)
-        activation = layer._feedforward_intermediate_dense.activation
-        y = activation(kernels.apply(weights["widen"], y))
-        return x + kernels.apply(weights["narrow"], y)
+        x = x + linear.apply(weights, attended, "attention_output")
+        y = norms.layer_norm(weights["feedforward_norm"], x, self.epsilon)
+        y = self.activation(linear.apply(weights, y, "up"))
+        return x + linear.apply(weights, y, "down")
 
-    def normalize(self, x: tf.Tensor) -> tf.Tensor:
+    def normalize(self, weights: dict, x: tf.Tensor) -> tf.Tensor:
         """The backbone's last normalisation."""
-        return self.backbone.layer_norm(x)
-
-
-def _prepare(layer) -> dict:
-    attention = layer._self_attention_layer
-    return {
-        "project": kernels.kernels(
-            attention._query_dense, attention._key_dense, attention._value_dense
-        ),
-        "output": kernels.kernels(attention._output_dense, inputs=2),
-        "widen": kernels.kernels(layer._feedforward_intermediate_dense),
-        "narrow": kernels.kernels(layer._feedforward_output_dense),
-    }
+        return norms.layer_norm(weights["norm"], x, self.epsilon)

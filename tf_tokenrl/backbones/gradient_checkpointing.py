@@ -1,48 +1,32 @@
 """Layers of which a gradient step keeps nothing but what they were given."""
 
-import copy
 from collections.abc import Callable
 
 import tensorflow as tf
 
 
-def recomputed(
-    function: Callable, architecture, layer: int, x: tf.Tensor
-) -> tf.Tensor:
-    """`function(architecture, layer, x)`, computed again for the gradient.
+def recomputed(layer: Callable) -> Callable:
+    """A layer's function that is computed again for its gradient.
 
-    Nothing of the layer but x is kept from the forward pass; its gradient
-    costs one more forward pass. The second pass waits for the gradient of
-    what comes after it, else all layers would be there again at once.
+    Nothing of the layer but its state is kept from the forward pass; its
+    gradient costs one more forward pass. The second pass waits for the
+    gradient of what comes after it, else all layers would be there again at
+    once.
 
     Args:
-        function: reads the architecture's weights of that layer alone.
-        architecture: of `backbones`.
-        layer: its number.
-        x: the state before it.
+        layer: a function of a `Kind`, weights, a state and what the pass
+            computes once; of `layers`.
 
     Source: Chen et al. (2016), "Training Deep Nets with Sublinear Memory
-    Cost", section 4; a layer is a segment. `tf.recompute_grad` gives no
-    gradient to tensors that a function closes over, and the kernels are such.
+    Cost", section 4; a layer is a segment.
     """
-    kept = architecture.weights["layers"][layer]
 
-    @tf.custom_gradient
-    def run(x, *weights):
-        own = copy.copy(architecture)
-        own.weights = {
-            "layers": {layer: tf.nest.pack_sequence_as(kept, weights)}
-        }
+    def run(kind, weights: dict, x: tf.Tensor, once) -> tf.Tensor:
+        # Only x and the weights are arguments: `once` has no gradient.
+        def function(x, *flat):
+            given = tf.nest.pack_sequence_as(weights, flat)
+            return layer(kind, given, x, once)
 
-        def gradient(upstream, variables=()):
-            with tf.control_dependencies([upstream]):
-                given = [tf.identity(x), *weights]
-            with tf.GradientTape() as tape:
-                tape.watch(given)
-                y = function(own, layer, given[0])
-            found = tape.gradient(y, [*given, *variables], upstream)
-            return found[: len(given)], found[len(given) :]
+        return tf.recompute_grad(function)(x, *tf.nest.flatten(weights))
 
-        return function(own, layer, x), gradient
-
-    return run(x, *tf.nest.flatten(kept))
+    return run

@@ -4,16 +4,21 @@ The tokens that are there lie one behind the other, so padding costs nothing
 in a product; and neighbours that answer one prompt share it: it is read once.
 """
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
-from tf_tokenrl.backbones.attention import Places, attend
+from tf_tokenrl.backbones.attention import Grid, Places
 from tf_tokenrl.backbones.gradient_checkpointing import recomputed
+from tf_tokenrl.backbones.layers import (
+    Packing,
+    Reading,
+    packed_layer,
+    read_layer,
+)
+from tf_tokenrl.backbones.transformer import Transformer
 
 
 def answer_states(
-    architecture,
+    transformer: Transformer,
     prompt_ids: tf.Tensor,
     lengths: tf.Tensor,
     actions: tf.Tensor,
@@ -23,7 +28,7 @@ def answer_states(
     """Hidden states from which each token of some answers was chosen.
 
     Args:
-        architecture: of `backbones`.
+        transformer: of a causal backbone.
         prompt_ids: int32 `[B, P]`, padded on the right.
         lengths: int32 `[B]`, tokens of each prompt, at least 1.
         actions: int32 `[B, T]`, padded on the right.
@@ -37,59 +42,121 @@ def answer_states(
     groups, first = equal_neighbours(prompt_ids, lengths)
     asked = tf.gather(lengths, first)
     read = tf.maximum(counts - 1, 0)  # nothing is chosen after the last token
-    prompts = Places(asked, tf.reduce_max(asked))
-    answers = Places(read, tf.reduce_max(read))
+    prompts = Places.of(asked, tf.reduce_max(asked))
+    answers = Places.of(read, tf.reduce_max(read))
     ids = tf.concat(
-        [
-            tf.gather_nd(tf.gather(prompt_ids, first), prompts.of_tokens),
-            tf.gather_nd(actions, answers.of_tokens),
-        ],
+        [prompts.take(tf.gather(prompt_ids, first)), answers.take(actions)],
         axis=0,
     )
     row, column = tf.unstack(answers.of_tokens, axis=1)
     places = tf.gather(lengths, row) + column
-    positions = tf.concat([prompts.of_tokens[:, 1], places], axis=0)
-
-    def through(architecture, layer, x):
-        projected = architecture.project(layer, x, positions)
-        attended = _attended(prompts, answers, groups, *projected)
-        return architecture.finish(layer, x, attended)
-
-    x = architecture.embed(ids, positions)
-    for layer in range(len(architecture.weights["layers"])):
+    positions = tf.concat([prompts.positions, places], axis=0)
+    positions += transformer.offset
+    group = transformer.group
+    masks = prompts.causal(group), answers.causal(group)
+    once = Packing(
+        prompts,
+        answers,
+        groups,
+        (*masks, tf.gather(prompts.present, groups)),
+        transformer.rotation(positions),
+    )
+    x = transformer.embed(ids, positions)
+    for weights in transformer.weights["layers"]:
         if recomputes:
-            x = recomputed(through, architecture, layer, x)
+            layer = recomputed(packed_layer)
+            x = layer(transformer.kind, weights, x, once)
         else:
-            x = through(architecture, layer, x)
-    x = architecture.normalize(x)
+            x = packed_layer(transformer.kind, weights, x, once)
+    x = transformer.normalize(x)
     return tf.gather(x, _before(groups, asked, read, tf.shape(actions)[1]))
 
 
-def read(architecture, ids: tf.Tensor, place: Places, finish: Callable):
+def read(
+    transformer: Transformer,
+    ids: tf.Tensor,
+    place: Places | Grid,
+    memory: list[tuple] | None = None,
+):
     """Read texts in one causal pass.
 
     Args:
-        architecture: of `backbones`.
+        transformer: of a causal backbone.
         ids: int32 `[B, L]`, padded on the right.
         place: where the tokens of the texts stand.
-        finish: the rest of a layer, of its number, its state `[N, H]` and
-            what was attended to, `[N, heads * size]`.
+        memory: keys, values and mask of other texts, for each layer.
+
+    Returns:
+        See `run`.
+    """
+    positions = place.positions + transformer.offset
+    x = transformer.embed(place.take(ids), positions)
+    return run(transformer, x, place, memory)
+
+
+def run(
+    transformer: Transformer,
+    x: tf.Tensor,
+    place: Places | Grid,
+    memory: list[tuple] | None = None,
+):
+    """The layers of a causal backbone, of embedded tokens `[N, H]`.
 
     Returns:
         States `[N, H]` of the tokens, not yet normalised; keys and values
         of each layer, `[B, key heads, L, size]`.
     """
-    positions = place.of_tokens[:, 1]
-    x = architecture.embed(tf.gather_nd(ids, place.of_tokens), positions)
+    once = Reading(
+        place,
+        place.causal(transformer.group),
+        transformer.rotation(place.positions + transformer.offset),
+    )
     keys, values = [], []
-    for layer in range(len(architecture.weights["layers"])):
-        projected = architecture.project(layer, x, positions)
-        q, k, v = (place.spread(part) for part in projected)
+    for number, weights in enumerate(transformer.weights["layers"]):
+        looks = None if memory is None else memory[number]
+        x, k, v = read_layer(transformer.kind, weights, x, once, looks)
         keys.append(k)
         values.append(v)
-        attended = attend(q, [(k, v, place.causal(q, k))])
-        x = finish(layer, x, place.pack(attended))
     return x, keys, values
+
+
+def read_padded(
+    transformer: Transformer, ids: tf.Tensor, memory: list[tuple] | None = None
+) -> tf.Tensor:
+    """States `[B, L, H]` of texts `[B, L]`, their padding read like text.
+
+    Nothing has a size that depends on the numbers, as XLA wants it; and what
+    is padded on the right changes nothing before it.
+    """
+    shape = tf.shape(ids)
+    x, *_ = read(transformer, ids, Grid(shape), memory)
+    x = transformer.normalize(x)
+    return tf.reshape(x, [shape[0], shape[1], x.shape[-1]])
+
+
+def encode(
+    transformer: Transformer,
+    ids: tf.Tensor,
+    present: tf.Tensor,
+    segments: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """States `[B, L, H]` of texts of which every token sees all others.
+
+    Args:
+        transformer: of an encoder.
+        ids: int32 `[B, L]`.
+        present: bool `[B, L]`; what is not is never looked at.
+        segments: int32 `[B, L]`, where the encoder has such.
+    """
+    shape = tf.shape(ids)
+    place = Grid(shape)
+    if segments is not None:
+        segments = place.take(segments)
+    x = transformer.embed(place.take(ids), place.positions, segments)
+    once = Reading(place, present[:, None, None], None)
+    for weights in transformer.weights["layers"]:
+        x, *_ = read_layer(transformer.kind, weights, x, once, None)
+    return tf.reshape(x, [shape[0], shape[1], x.shape[-1]])
 
 
 def equal_neighbours(
@@ -112,27 +179,6 @@ def equal_neighbours(
     differs = tf.concat([[True], differs], axis=0)
     groups = tf.cumsum(tf.cast(differs, tf.int32)) - 1
     return groups, tf.cast(tf.where(differs)[:, 0], tf.int32)
-
-
-def _attended(prompts: Places, answers: Places, groups, *projected):
-    """Prompts look at themselves, answers at their prompt and themselves.
-
-    Args:
-        prompts: of the G groups.
-        answers: of the B rows.
-        groups: int32 `[B]`.
-        *projected: queries, keys and values, each `[N, heads, size]`.
-    """
-    sizes = [tf.shape(part.of_tokens)[0] for part in (prompts, answers)]
-    pairs = [tf.split(x, sizes) for x in projected]
-    q, k, v = (prompts.spread(asked) for asked, _ in pairs)
-    of_prompts = attend(q, [(k, v, prompts.causal(q, k))])
-    shared = (*(tf.gather(x, groups) for x in (k, v, prompts.present)),)
-    q, k, v = (answers.spread(answered) for _, answered in pairs)
-    of_answers = attend(q, [shared, (k, v, answers.causal(q, k))])
-    return tf.concat(
-        [prompts.pack(of_prompts), answers.pack(of_answers)], axis=0
-    )
 
 
 def _before(groups, asked, read, columns) -> tf.Tensor:

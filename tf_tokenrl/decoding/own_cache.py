@@ -9,13 +9,15 @@ Rows end in the same column. A row that is shorter than others, or was let in
 later, has columns in front that are none of its own; they are masked.
 """
 
-import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_tokenrl.backbones import kernels, packing
-from tf_tokenrl.backbones.attention import Places, attend
+from tf_tokenrl.backbones import packing
+from tf_tokenrl.backbones.attention import Places
+from tf_tokenrl.backbones.layers import step_layer
+from tf_tokenrl.backbones.transformer import Transformer
 from tf_tokenrl.decoding.loop import Decoder, Prefill, take
 
 
@@ -28,13 +30,9 @@ class Past(NamedTuple):
     values: list[tf.Tensor]
     memory: "Past | None" = None  # the same of another text
 
-
-def in_panels(architecture) -> list[dict[str, list[tf.Tensor]]]:
-    """The kernels of each layer as steps want them."""
-    return [
-        {name: kernels.in_panels(kept) for name, kept in layer.items()}
-        for layer in architecture.weights["layers"]
-    ]
+    def of_layer(self, number: int) -> tuple[tf.Tensor, ...]:
+        """Keys, values and mask of a layer, a part of what it attends to."""
+        return self.keys[number], self.values[number], self.mask
 
 
 class CachedAttentionDecoder(Decoder):
@@ -42,19 +40,14 @@ class CachedAttentionDecoder(Decoder):
 
     Args:
         policy: its own.
-        architecture: that of its backbone.
-        prepared: what `in_panels` and `products.Output` prepared, if they
-            have done so already.
+        transformer: its backbone, laid out for decoding.
+        logits: of states, as fast as they can be had.
     """
 
-    def __init__(self, policy, architecture, prepared: tuple | None = None):
+    def __init__(self, policy, transformer: Transformer, logits: Callable):
         super().__init__(policy)
-        embedding = policy.backbone.token_embedding
-        layers, output = prepared or (in_panels(architecture), None)
-        architecture.weights["layers"] = layers
-        self.architecture = architecture
-        self.logits = kernels.Output(embedding, output)
-        self.layers = range(policy.backbone.num_layers)
+        self.transformer = transformer
+        self.logits = logits
         self.last_position = policy.max_prompt_tokens + policy.max_new_tokens
         self.last_position -= 1
 
@@ -62,20 +55,21 @@ class CachedAttentionDecoder(Decoder):
         """See `Decoder.prefill`."""
         return self.read(prompt_ids, lengths)
 
-    def read(self, ids, lengths, memory: "Past | None" = None) -> Prefill:
+    def read(self, ids, lengths, memory: Past | None = None) -> Prefill:
         """Read texts, from their first token to their last.
 
         Args:
             ids: int32 `[B, L]`, padded on the right.
             lengths: int32 `[B]`.
-            memory: other texts that `finish` looks at.
+            memory: other texts that layers look at.
         """
-        place = Places(lengths, tf.shape(ids)[1])
-        finish = functools.partial(self.finish, place=place, memory=memory)
-        x, keys, values = packing.read(self.architecture, ids, place, finish)
+        place = Places.of(lengths, tf.shape(ids)[1])
+        x, keys, values = packing.read(
+            self.transformer, ids, place, by_layer(memory)
+        )
         last = tf.gather(x, tf.cumsum(lengths) - 1)
         cache = {"lengths": lengths, "keys": keys, "values": values}
-        return Prefill(self.architecture.normalize(last), cache)
+        return Prefill(self.transformer.normalize(last), cache)
 
     def open(self, cache):
         """See `Decoder.open`."""
@@ -84,26 +78,21 @@ class CachedAttentionDecoder(Decoder):
 
     def step(self, token_ids, column, past, chunk):
         """Read one token per row; the chunk's keys and values grow."""
+        own = self.transformer
         positions = tf.minimum(past.lengths + column, self.last_position)
-        x = self.architecture.embed(token_ids, positions)
-        place = _OnePerRow()
+        positions += own.offset
+        x, turn = own.embed(token_ids, positions), own.rotation(positions)
         keys, values = [], []
-        for layer in self.layers:
-            q, k, v = self.architecture.project(layer, x, positions)
-            keys.append(tf.concat([chunk["keys"][layer], k[:, :, None]], 2))
-            values.append(tf.concat([chunk["values"][layer], v[:, :, None]], 2))
-            parts = [
-                (past.keys[layer], past.values[layer], past.mask),
-                (keys[-1], values[-1], None),
-            ]
-            attended = place.pack(attend(place.spread(q), parts))
-            x = self.finish(layer, x, attended, place, past.memory)
-        hidden = self.architecture.normalize(x)
-        return hidden, {"keys": keys, "values": values}
-
-    def finish(self, layer, x, attended, place, memory):
-        """The rest of a layer, after attention `[N, heads * size]`."""
-        return self.architecture.finish(layer, x, attended)
+        for number, weights in enumerate(own.weights["layers"]):
+            memory = past.memory and past.memory.of_layer(number)
+            grown = chunk["keys"][number], chunk["values"][number]
+            stands = past.of_layer(number)
+            x, k, v = step_layer(
+                own.kind, weights, x, turn, stands, grown, memory
+            )
+            keys.append(k)
+            values.append(v)
+        return own.normalize(x), {"keys": keys, "values": values}
 
     def close(self, cache, chunk, steps):
         """See `Decoder.close`."""
@@ -153,16 +142,11 @@ def past_of(cache: dict) -> Past:
     return Past(lengths, mask[:, None, None], cache["keys"], cache["values"])
 
 
-class _OnePerRow:
-    """The same as `Places`, for one token of each row."""
-
-    def spread(self, x: tf.Tensor) -> tf.Tensor:
-        """`[B, heads, size]` -> `[B, heads, 1, size]`."""
-        return x[:, :, None]
-
-    def pack(self, x: tf.Tensor) -> tf.Tensor:
-        """`[B, heads, 1, size]` -> `[B, heads * size]`."""
-        return tf.reshape(x, [-1, x.shape[1] * x.shape[3]])
+def by_layer(memory: Past | None) -> list[tuple] | None:
+    """What each layer needs of other texts: keys, values and mask."""
+    if memory is None:
+        return None
+    return [memory.of_layer(number) for number in range(len(memory.keys))]
 
 
 def _map_columns(function, cache):

@@ -14,13 +14,13 @@ from tf_tokenrl.flow import Example, Response, Rollout
 from tf_tokenrl.policies.base import Policy
 from tf_tokenrl.rewards import Reward
 from tf_tokenrl.rewards.shared.pooled import Pooled
-from tf_tokenrl.runtime.tracing import in_numpy
+from tf_tokenrl.runtime.tracing import Graph, in_numpy
 
 _SAMPLING = {
-    "temperature": tf.float32,
-    "top_k": tf.int32,
-    "top_p": tf.float32,
-    "max_new_tokens": tf.int32,
+    "temperature": np.float32,
+    "top_k": np.int32,
+    "top_p": np.float32,
+    "max_new_tokens": np.int32,
 }
 
 
@@ -50,7 +50,10 @@ def answer(
         raise TokenRLError("There are no examples to answer.")
     ids, mask = policy.encode([example.prompt for example in examples])
     sampling = policy.sampling._replace(temperature=temperature)
-    settings = {name: getattr(sampling, name) for name in _SAMPLING}
+    settings = {
+        name: dtype(getattr(sampling, name))
+        for name, dtype in _SAMPLING.items()
+    }
     act = _act_function(policy)
     order = np.argsort(mask.sum(-1), kind="stable")
     parts = []
@@ -59,7 +62,7 @@ def answer(
         width = int(mask[rows].sum(-1).max())
         seeds = tf.gather(row_seeds(seed, 0, len(examples)), rows)
         prompts = ids[rows, :width], mask[rows, :width]
-        parts.append(in_numpy(act(*prompts, seeds, **settings)))
+        parts.append(in_numpy(act(*prompts, seeds, settings)))
     rollout = Rollout.joined(parts).rows(np.argsort(order))
     rollout = rollout._replace(prompt_ids=ids, prompt_mask=mask)
     return Answers(list(examples), policy.decode(rollout), rollout)
@@ -118,18 +121,9 @@ def estimate(values: np.ndarray, seed: int = 0) -> Estimate:
 def _act_function(policy: Policy):
     """`policy.act` traced once per policy, whatever the shapes."""
     if not hasattr(policy, "_traced_act"):
-
-        def act(ids, mask, seeds, temperature, top_k, top_p, max_new_tokens):
-            sampling = Sampling(temperature, top_k, top_p, max_new_tokens)
-            return policy.act(ids, mask, seeds, sampling)
-
-        policy._traced_act = tf.function(
-            act,
-            input_signature=[
-                tf.TensorSpec([None, None], tf.int32),
-                tf.TensorSpec([None, None], tf.bool),
-                tf.TensorSpec([None, 2], tf.int64),
-                *(tf.TensorSpec([], dtype) for dtype in _SAMPLING.values()),
-            ],
+        policy._traced_act = Graph(
+            lambda ids, mask, seeds, sampling: policy.act(
+                ids, mask, seeds, Sampling(**sampling)
+            )
         )
     return policy._traced_act

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_tokenrl.runtime.tracing import concrete
+
 _ALIGNED = 64  # bytes; a stretch of memory that begins so is never copied
 
 
@@ -27,8 +29,7 @@ class Prepared(tf.saved_model.experimental.TrackableResource):
         super().__init__()
         self._name = name
         self._prepare = prepare
-        traced = tf.function(prepare, autograph=False)
-        traced = traced.get_concrete_function()
+        traced = concrete(prepare)
         self._like = traced.structured_outputs
         (self._dtype,) = {x.dtype for x in tf.nest.flatten(self._like)}
         self._unit = _ALIGNED // self._dtype.size

@@ -73,7 +73,7 @@ def of_any_rows(graph: Callable[..., dict[str, tf.Tensor]]) -> Any:
         outputs = graph(*padded)
         return {name: tensor[:rows] for name, tensor in outputs.items()}
 
-    return tf.function(whole)
+    return tf.function(whole, autograph=False)
 
 
 class ServedPolicy(tf.Module):

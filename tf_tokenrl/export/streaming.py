@@ -12,6 +12,7 @@ from tf_tokenrl.decoding import loop
 from tf_tokenrl.decoding.sampling import Sampling, uniforms
 from tf_tokenrl.export.load_time_constants import Prepared
 from tf_tokenrl.export.savedmodel import PROMPTS, ServedPolicy, check_numbers
+from tf_tokenrl.runtime.tracing import concrete
 
 _IDS, _COUNT = "answer_ids", "answer_count"
 
@@ -45,7 +46,7 @@ class ServedStream(ServedPolicy):
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """All of them, traced."""
         stream = _Stream(self._policy(), self.decoder)
-        begin = tf.function(stream.begin).get_concrete_function(*PROMPTS)
+        begin = concrete(stream.begin, *PROMPTS)
         if not stream.joins:
             return super().signatures()
         state = {
@@ -53,8 +54,10 @@ class ServedStream(ServedPolicy):
             for name, tensor in begin.structured_outputs.items()
             if name in stream.state_names
         }
-        advance = tf.function(stream.advance).get_concrete_function(
-            steps=tf.TensorSpec([None], tf.int32, "steps"), **state
+        advance = concrete(
+            stream.advance,
+            steps=tf.TensorSpec([None], tf.int32, "steps"),
+            **state,
         )
         mine = {"stream_begin": begin, "stream_advance": advance}
         return super().signatures() | mine

@@ -31,7 +31,8 @@ def judge(
         KL       = sum_v p_v (log p_v - log q_v)
 
     Args:
-        policy: of p; its states and weights get gradients, once.
+        policy: of p; its states and the weights that learn get gradients,
+            once.
         actions: int32 `[N]`.
         reference: of q, over the same vocabulary; gets no gradient.
         largest: bytes. Logits `[N, V]` in float32 that are larger, and all
@@ -51,7 +52,8 @@ def judge(
 
     @tf.custom_gradient
     def judged(states, *weights):
-        head = policy._replace(states=states, weights=weights)
+        rest = policy.weights[len(weights) :]  # these get no gradient
+        head = policy._replace(states=states, weights=[*weights, *rest])
 
         def in_pieces():
             sums = streamed.forward(head, reference, actions, chunk)
@@ -69,7 +71,7 @@ def judge(
 
             def whole():
                 outer = _slope(sums, kept, actions, given)
-                return streamed.pull_back(head, weights, outer)
+                return streamed.pull_back(head, head.weights, outer)
 
             return _either(large, in_pieces, whole)
 
@@ -78,7 +80,7 @@ def judge(
             found.append(tf.maximum(sums.divergence, 0.0))
         return found, gradient
 
-    found = judged(policy.states, *policy.weights)
+    found = judged(policy.states, *policy.weights[: policy.learning])
     return Judged(*found, *([None] * (3 - len(found))))
 
 

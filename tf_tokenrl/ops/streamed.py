@@ -22,11 +22,14 @@ class Head(NamedTuple):
             none where the logits cannot be had by parts.
         logits: `(states, rows of weights) -> float [N, rows]`, after
             temperature.
+        learning: how many of the weights, the first ones, get a gradient;
+            None is all.
     """
 
     states: Tensor
     weights: Sequence[Tensor]
     logits: Callable[[Tensor, Sequence[Tensor]], Tensor]
+    learning: int | None = None
 
 
 class Judged(NamedTuple):
@@ -134,7 +137,7 @@ def backward(
     sums: Sums,
     upstream: Judged,
 ) -> list[Tensor]:
-    """Gradients of the policy's states and of each of its weights.
+    """Gradients of the policy's states and of its weights that learn.
 
         d log p(a) / d z_v = [v = a] - p_v
         d H  / d z_v = - p_v (log p_v + H)
@@ -182,12 +185,14 @@ def backward(
         add,
         (
             tf.zeros_like(policy.states, tf.float32),
-            *(_room(w, number) for w in policy.weights),
+            *(_room(w, number) for w in policy.weights[: policy.learning]),
         ),
     )
     joined = [
         tf.ensure_shape(piece.concat(), w.shape)
-        for piece, w in zip(pieces, policy.weights, strict=True)
+        for piece, w in zip(
+            pieces, policy.weights[: policy.learning], strict=True
+        )
     ]
     return [tf.cast(total, policy.states.dtype), *joined]
 
@@ -196,10 +201,11 @@ def pull_back(
     head: Head, rows: Sequence[Tensor], outer: Tensor
 ) -> list[Tensor]:
     """Gradients of states and rows where that of the logits is `outer`."""
-    given = [head.states, *rows]
+    given = [head.states, *rows[: head.learning]]
+    rest = rows[len(given) - 1 :]
     with tf.GradientTape() as tape:
         tape.watch(given)
-        logits = _logits(head._replace(states=given[0]), given[1:])
+        logits = _logits(head, [*given[1:], *rest])
     return tape.gradient(logits, given, outer, unconnected_gradients="zero")
 
 

@@ -37,6 +37,8 @@ class SftOptions(Options):
         temperature: sampling temperature of a fresh policy.
         dtype: in which the policy computes: "float32", "mixed_bfloat16" or
             "bfloat16"; "" keeps that of `start`, `preset`, or float32.
+        adapter: what learns instead of all weights, such as "lora(rank=16)";
+            "" is all weights, or the adapter of `start`.
         jit: let XLA compile the steps, which takes a while for each length
             of rows; on a CPU it is slower in bfloat16.
         strategy: "default", "one_device", "mirrored", "multi_worker", "tpu".
@@ -76,6 +78,7 @@ class SftOptions(Options):
     max_new_tokens: Count = 24
     temperature: Positive = 1.0
     dtype: Annotated[Dtype, COMPUTE] = ""
+    adapter: str = ""
     jit: Annotated[bool, COMPUTE] = False
     strategy: Annotated[Strategy, COMPUTE] = "default"
     batch_size: Count = 32

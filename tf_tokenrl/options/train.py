@@ -51,6 +51,10 @@ class TrainOptions(Options):
         final_learning_rate: of Adam at the last step; falls linearly.
         gradient_clip: greatest global norm of the gradient; 0 sets no limit.
         accumulation: parts in which a minibatch is computed.
+        adapter: what learns instead of all weights, such as "lora(rank=16)",
+            and KL is then measured from the policy without it; "" goes on
+            with the policy's own, if it has one, or with all weights, and KL
+            is measured from the policy as it begins.
         gradient_checkpointing: keep of each layer only what it was given and
             compute the rest again; less memory, slower updates.
         reward_processes: processes that compute rewards written in Python; 0
@@ -93,6 +97,7 @@ class TrainOptions(Options):
     final_learning_rate: Annotated[NotNegative, OPTIMIZER] = 0.0
     gradient_clip: Annotated[NotNegative, OPTIMIZER] = 1.0
     accumulation: Annotated[Count, OPTIMIZER] = 1
+    adapter: str = ""
     gradient_checkpointing: Annotated[bool, COMPUTE] = False
     reward_processes: Annotated[Amount, ROLLOUT] = 0
     overlap: Annotated[bool, ROLLOUT] = False

@@ -17,9 +17,10 @@ from tf_tokenrl.export.savedmodel import export
 from tf_tokenrl.flow import Response, Rollout, Scores, Tensor
 from tf_tokenrl.ops import categorical
 from tf_tokenrl.policies import output_layer
+from tf_tokenrl.policies.adapted import AdaptedPolicy
 
 
-class Policy(keras.Model):
+class Policy(AdaptedPolicy):
     """A model that chooses actions for a text, with a value head.
 
     An action is the next token of an answer (`GenerativePolicy`) or the label
@@ -281,7 +282,12 @@ class Policy(keras.Model):
 
     def state_values(self, hidden: tf.Tensor) -> tf.Tensor:
         """The critic's value of each state: `[..., H]` -> float32 `[...]`."""
-        return self.value_head(tf.cast(hidden, tf.float32))[..., 0]
+        head = self.map_of("value_head")
+        kernel, bias = (
+            tf.cast(head[n], tf.float32) for n in ("kernel", "bias")
+        )
+        found = tf.tensordot(tf.cast(hidden, tf.float32), kernel, 1)
+        return (found + bias)[..., 0]
 
     def build(self, input_shape=None):
         """Variables exist from the constructor on."""
@@ -302,12 +308,6 @@ class Policy(keras.Model):
         )
         return config
 
-    @classmethod
-    def from_config(cls, config):
-        revive = keras.saving.deserialize_keras_object
-        given = {k: config[k] for k in cls.parts if isinstance(config[k], dict)}
-        return cls(**config | {k: revive(v) for k, v in given.items()})
-
     def export(
         self, filepath: str | Path, known: dict | None = None, **kwargs
     ) -> None:
@@ -323,12 +323,3 @@ class Policy(keras.Model):
                 f"{sorted(kwargs)}."
             )
         export(self, filepath, known)
-
-    def frozen_copy(self) -> "Policy":
-        """An equal policy whose weights will not change."""
-        # A tokenizer's configuration has no vocabulary, so it is shared.
-        config = self.get_config() | {"tokenizer": self.tokenizer}
-        copy = type(self).from_config(config)
-        copy.set_weights(self.get_weights())
-        copy.trainable = False
-        return copy

@@ -4,16 +4,18 @@ import keras
 import tensorflow as tf
 
 from tf_tokenrl import backbones, importers
-from tf_tokenrl.backbones import activations, kernels, packing
+from tf_tokenrl.backbones import activations, kernels, linear, packing
+from tf_tokenrl.backbones.transformer import Transformer
 from tf_tokenrl.decoding.keras_hub_cache import (
     CallWithCacheDecoder,
     check_architecture,
 )
-from tf_tokenrl.decoding.own_cache import CachedAttentionDecoder, in_panels
+from tf_tokenrl.decoding.own_cache import CachedAttentionDecoder
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.importers.base import Pretrained
 from tf_tokenrl.policies import output_layer
 from tf_tokenrl.policies.language_model import LanguageModelPolicy
+from tf_tokenrl.policies.output_layer import Numbers
 
 
 @keras.saving.register_keras_serializable(package="tf_tokenrl")
@@ -36,14 +38,21 @@ class CausalPolicy(LanguageModelPolicy):
         self.causal_lm = causal_lm
         self.backbone = causal_lm.backbone
         activations.lighten(self.backbone)
-        self._check_room()
+        self._check_positions()
         check_architecture(causal_lm)
+        backbones.tell_slow(self.backbone, self.longest)
         self.value_head.build((None, None, self.backbone.hidden_dim))
         self.build()
 
-    def _check_room(self):
+    def find_backbone(self) -> Transformer | None:
+        return backbones.find(self.backbone, self.longest)
+
+    def find_ends(self) -> dict:
+        return linear.of_embedding(self.backbone.token_embedding)
+
+    def _check_positions(self):
         room = getattr(self.backbone, "max_sequence_length", None)
-        if room and self.max_prompt_tokens + self.max_new_tokens > room:
+        if room and self.longest > room:
             raise TokenRLError(
                 f"The model has {room} positions, too few for "
                 f"{self.max_prompt_tokens} prompt and {self.max_new_tokens} "
@@ -51,47 +60,66 @@ class CausalPolicy(LanguageModelPolicy):
             )
 
     def hidden_states(self, token_ids, padding_mask):
-        return self.backbone(
-            {
-                "token_ids": token_ids,
-                "padding_mask": tf.cast(padding_mask, tf.int32),
-            },
-            training=False,
-        )
+        transformer = self.transformer()
+        if transformer is not None:
+            return packing.read_padded(transformer, token_ids)
+        inputs = {
+            "token_ids": token_ids,
+            "padding_mask": tf.cast(padding_mask, tf.int32),
+        }
+        return self.backbone(inputs, training=False)
 
     def answer_states(self, prompt_ids, lengths, actions, counts):
         answers = (prompt_ids, lengths, actions, counts)
-        architecture = backbones.find(self.backbone)
-        if architecture is None:
+        transformer = self.transformer()
+        if transformer is None:
             return self.padded_states(*answers)
-        return packing.answer_states(architecture, *answers, self.recomputes)
+        return packing.answer_states(transformer, *answers, self.recomputes)
 
     def checkpoint_gradients(self):
-        if backbones.find(self.backbone) is None:
+        if self.known is None:
             super().checkpoint_gradients()
         self.recomputes = True
 
     def logits(self, hidden):
-        embedding = self.backbone.token_embedding
-        return tf.cast(embedding(hidden, reverse=True), tf.float32)
+        return self.output_layer()(hidden)
 
     def output_layer(self):
-        return output_layer.of_embedding(self.backbone.token_embedding)
+        return output_layer.of_map(
+            self._logits_map(), self._numbers, self.stops("logits")
+        )
 
     def decoder(self, prepared: tuple | None = None):
-        architecture = backbones.find(self.backbone)
-        if architecture is None:
+        transformer = self.transformer()
+        if transformer is None:
             return CallWithCacheDecoder(self)
-        return CachedAttentionDecoder(self, architecture, prepared)
+        layers, output = prepared or (None, None)
+        return CachedAttentionDecoder(
+            self,
+            transformer.decoding(layers),
+            output_layer.for_few_rows(
+                self._logits_map(), self._numbers, output
+            ),
+        )
 
     def preparations(self):
-        if backbones.find(self.backbone) is None:
+        if self.known is None:
             return ()
-        embedding = self.backbone.token_embedding
-        return (
-            lambda: in_panels(backbones.find(self.backbone)),
-            lambda: kernels.Output(embedding).weights,
-        )
+
+        def panels():
+            return self.transformer().in_panels()  # type: ignore[union-attr]
+
+        def output():
+            return kernels.of_output(self._logits_map(), self._numbers.dtype)
+
+        return panels, output
+
+    def _logits_map(self) -> linear.Entries:
+        return self.map_of("logits", "embedding")
+
+    @property
+    def _numbers(self) -> Numbers:
+        return Numbers.of(self.backbone.token_embedding)
 
     def get_config(self):
         config = super().get_config()

@@ -7,19 +7,22 @@ import keras_hub
 import tensorflow as tf
 
 from tf_tokenrl import backbones, importers
-from tf_tokenrl.backbones import activations
+from tf_tokenrl.backbones import activations, linear
+from tf_tokenrl.backbones.transformer import Transformer
 from tf_tokenrl.decoding.keras_hub_cross_cache import (
     CallDecoderWithCacheDecoder,
 )
 from tf_tokenrl.decoding.own_cross_cache import (
     CrossAttentionDecoder,
     answer_states,
+    padded_states,
 )
 from tf_tokenrl.decoding.prefix import Prefix, divide, mark
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.importers.base import Pretrained
 from tf_tokenrl.policies import output_layer
 from tf_tokenrl.policies.generative import GenerativePolicy
+from tf_tokenrl.policies.output_layer import Numbers
 from tf_tokenrl.text.codec import TextCodec
 
 _KNOWN = ("BartSeq2SeqLM", "T5Seq2SeqLM")
@@ -63,6 +66,7 @@ class EncoderDecoderPolicy(GenerativePolicy):
         self.prompt_start_id = prompt_start_id
         self.prompt_end_id = prompt_end_id
         self._check()
+        backbones.tell_slow(self.backbone, self.longest)
         activations.lighten(self.backbone)
         self.value_head.build((None, None, self.backbone.hidden_dim))
         self.build()
@@ -106,17 +110,28 @@ class EncoderDecoderPolicy(GenerativePolicy):
             self.prompt_end_id,
         )
 
+    @property
+    def longest(self) -> int:
+        """Tokens that are read as one text, at most."""
+        answer = len(self.answer_start_ids) + self.max_new_tokens
+        return max(self.max_prompt_tokens, answer)
+
+    def find_backbone(self) -> Transformer | None:
+        return backbones.find(self.backbone, self.longest)
+
+    def find_ends(self) -> dict:
+        return linear.of_embedding(self.backbone.token_embedding)
+
     def answer_states(self, prompt_ids, lengths, actions, counts) -> tf.Tensor:
         """See `GenerativePolicy.answer_states`."""
-        architecture = backbones.find(self.backbone)
-        if architecture is None:
+        transformer = self.transformer()
+        if transformer is None:
             return self.padded_states(prompt_ids, lengths, actions, counts)
         prompts = (prompt_ids, lengths)
         ids = self._read_ids(actions, counts)
         before = len(self.answer_start_ids) - 1
         read = before + tf.maximum(counts, 1)
-        states = answer_states(self, architecture, prompts, ids, read)
-        return states[:, before:]
+        return answer_states(transformer, prompts, ids, read)[:, before:]
 
     def padded_states(self, prompt_ids, lengths, actions, counts) -> tf.Tensor:
         """See `GenerativePolicy.padded_states`.
@@ -125,16 +140,21 @@ class EncoderDecoderPolicy(GenerativePolicy):
         if it stood alone, whatever its batch is padded to.
         """
         present = tf.sequence_mask(lengths, tf.shape(prompt_ids)[1])
+        prompt_ids = tf.where(present, prompt_ids, 0)
         ids = self._read_ids(actions, counts)
-        states = self.backbone(
-            {
-                "encoder_token_ids": tf.where(present, prompt_ids, 0),
-                "encoder_padding_mask": tf.cast(present, tf.int32),
-                "decoder_token_ids": ids,
-                "decoder_padding_mask": tf.ones_like(ids),
-            },
-            training=False,
-        )["decoder_sequence_output"]
+        transformer = self.transformer()
+        if transformer is not None:
+            states = padded_states(transformer, prompt_ids, present, ids)
+        else:
+            states = self.backbone(
+                {
+                    "encoder_token_ids": prompt_ids,
+                    "encoder_padding_mask": tf.cast(present, tf.int32),
+                    "decoder_token_ids": ids,
+                    "decoder_padding_mask": tf.ones_like(ids),
+                },
+                training=False,
+            )["decoder_sequence_output"]
         return states[:, len(self.answer_start_ids) - 1 :]
 
     def _read_ids(self, actions, counts) -> tf.Tensor:
@@ -143,33 +163,32 @@ class EncoderDecoderPolicy(GenerativePolicy):
         return self._opened(tf.where(present, actions, 0))[:, :-1]
 
     def logits(self, hidden):
-        hidden *= tf.cast(self._output_scale, hidden.dtype)
-        embedding = self.backbone.token_embedding
-        return tf.cast(embedding(hidden, reverse=True), tf.float32)
+        return self.output_layer()(hidden)
 
     def output_layer(self):
         """That of the embedding, after what T5 does to the states."""
-        weights, logits = output_layer.of_embedding(
-            self.backbone.token_embedding
+        layer = output_layer.of_map(
+            self._logits_map(), self._numbers, self.stops("logits")
         )
 
-        def scaled(states, rows):
-            states *= tf.cast(self._output_scale, states.dtype)
-            return logits(states, rows)
+        def scaled(states):
+            scale = tf.cast(self._output_scale, states.dtype)
+            return layer.before(states * scale)
 
-        return output_layer.OutputLayer(weights, scaled)
+        return layer._replace(before=scaled)
+
+    def _logits_map(self) -> linear.Entries:
+        return self.map_of("logits", "embedding")
+
+    @property
+    def _numbers(self) -> Numbers:
+        return Numbers.of(self.backbone.token_embedding)
 
     @property
     def _output_scale(self) -> float:
         if not getattr(self.backbone, "tie_embedding_weights", False):
             return 1.0
         return self.backbone.hidden_dim**-0.5
-
-    def encode_states(self, prompt_ids: tf.Tensor, present) -> tf.Tensor:
-        """What the encoder makes of prompts: `[B, P]` -> `[B, P, H]`."""
-        return self.seq2seq_lm.call_encoder(
-            prompt_ids, tf.cast(present, tf.int32)
-        )
 
     def behind_prompt(self, prefix: Prefix) -> Prefix:
         """See `GenerativePolicy`; the decoder reads them, so mark them."""
@@ -198,10 +217,14 @@ class EncoderDecoderPolicy(GenerativePolicy):
         return tf.concat([opening, ids], axis=1)
 
     def decoder(self):
-        architecture = backbones.find(self.backbone)
-        if architecture is None:
+        transformer = self.transformer()
+        if transformer is None:
             return CallDecoderWithCacheDecoder(self)
-        return CrossAttentionDecoder(self, architecture)
+        return CrossAttentionDecoder(
+            self,
+            transformer.decoding(),
+            output_layer.for_few_rows(self._logits_map(), self._numbers),
+        )
 
     def get_config(self):
         config = super().get_config()

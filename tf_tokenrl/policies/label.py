@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_tokenrl import importers
+from tf_tokenrl import backbones, importers
+from tf_tokenrl.backbones import linear, packing
 from tf_tokenrl.backbones.packing import equal_neighbours
+from tf_tokenrl.backbones.transformer import Transformer
 from tf_tokenrl.decoding.prefix import Prefix
 from tf_tokenrl.decoding.sampling import Sampling, draw, uniforms
 from tf_tokenrl.errors import TokenRLError, unknown
@@ -50,6 +52,7 @@ class LabelPolicy(Policy):
     """
 
     parts = ("tokenizer", "encoder")
+    heads = ("value_head", "logits")
 
     @property
     def kind(self) -> str:
@@ -93,6 +96,7 @@ class LabelPolicy(Policy):
         )
         for head in (self.label_head, self.value_head):
             head.build((None, None, encoder.hidden_dim))
+        backbones.tell_slow(encoder, self.longest)
         self.build()
 
     def _check_labels(self):
@@ -161,13 +165,28 @@ class LabelPolicy(Policy):
                 )
         return rollout
 
+    def find_backbone(self) -> Transformer | None:
+        return backbones.find(self.encoder, self.longest)
+
+    def find_ends(self) -> dict:
+        return {"logits": linear.of_layer(self.label_head)}
+
+    @property
+    def longest(self) -> int:
+        """Tokens that are read as one text, at most."""
+        return self.max_prompt_tokens
+
     def hidden_states(self, prompt_ids, prompt_mask):
         """`[B, P]` ids as `encode` gives them -> `[B, P, H]`."""
         tokens, cases, _ = unpack(tf.where(prompt_mask, prompt_ids, 0))
+        segments = cases if self.letter_case else tf.zeros_like(cases)
+        transformer = self.transformer()
+        if transformer is not None:
+            return packing.encode(transformer, tokens, prompt_mask, segments)
         inputs = {
             "token_ids": tokens,
             "padding_mask": tf.cast(prompt_mask, tf.int32),
-            "segment_ids": cases if self.letter_case else tf.zeros_like(cases),
+            "segment_ids": segments,
         }
         given = {name: inputs[name] for name in self.encoder.input}
         states = self.encoder(given, training=False)
@@ -206,10 +225,13 @@ class LabelPolicy(Policy):
         return unpack(tf.where(prompt_mask, prompt_ids, 0))[2]
 
     def logits(self, hidden):
-        return self.label_head(tf.cast(hidden, tf.float32))
+        return self.output_layer()(hidden)
 
     def output_layer(self):
-        return output_layer.of_dense(self.label_head)
+        numbers = output_layer.Numbers("float32")
+        return output_layer.of_map(
+            self.map_of("logits"), numbers, self.stops("logits")
+        )
 
     def act(
         self,

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tf_tokenrl.backbones import linear
 from tf_tokenrl.decoding.loop import Decoder, Prefill
 from tf_tokenrl.errors import unknown
 from tf_tokenrl.policies import output_layer
@@ -60,14 +61,19 @@ class RecurrentPolicy(LanguageModelPolicy):
         self.value_head.build((None, None, hidden_dim))
         self.build()
 
+    def find_ends(self) -> dict:
+        return linear.of_embedding(self.embedding)
+
     def hidden_states(self, token_ids, padding_mask):
         return self._read(token_ids, padding_mask)[0]
 
     def logits(self, hidden):
-        return tf.cast(self.embedding(hidden, reverse=True), tf.float32)
+        return self.output_layer()(hidden)
 
     def output_layer(self):
-        return output_layer.of_embedding(self.embedding)
+        entries = self.map_of("logits")
+        numbers = output_layer.Numbers.of(self.embedding)
+        return output_layer.of_map(entries, numbers)
 
     def decoder(self):
         return RecurrentDecoder(self)

@@ -111,9 +111,11 @@ class GradientStep:
 
     def _with_gradients(self, loss_of: Callable, rows: tf.Tensor):
         variables = [v.value for v in self.policy.trainable_variables]
+        # Every part and replica has its share of what no row causes.
+        parts = self.accumulation * self.strategy.num_replicas_in_sync
         with tf.GradientTape() as tape:
             sums = loss_of(rows)
-        loss = sums["loss"]
+            loss = sums["loss"] + self.policy.penalty() / parts
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
         return sums, [tf.convert_to_tensor(g) for g in gradients]
 

@@ -1,0 +1,1 @@
+"""What adapters share: files of their own, merging."""
