@@ -1,7 +1,7 @@
 """How good are the answers? Means with bootstrap confidence intervals."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ from tf_tokenrl.rewards import Reward
 from tf_tokenrl.rewards.shared.pooled import Pooled
 from tf_tokenrl.runtime.tracing import Graph, in_numpy
 
-_SAMPLING = {
+_SAMPLING: dict[str, Any] = {
     "temperature": np.float32,
     "top_k": np.int32,
     "top_p": np.float32,
