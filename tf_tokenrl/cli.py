@@ -21,7 +21,6 @@ _COMMANDS = {
     "train": "reinforcement learning on per-token rewards",
     "reward-model": "learn from preferences or ratings what a judge says",
     "recover": "write a checkpoint of a run as a policy",
-    "fuse": "one policy of the weights of several",
     "evaluate": "metrics of a policy with confidence intervals",
     "export": "write a policy as a SavedModel",
     "serve": "serve SavedModels over gRPC, as tensorflow_model_server does",

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.support import tiny
+from tf_tokenrl.adapters.shared import fusion
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.policies import fusion
 
 
 def numbers(policy):

@@ -1,14 +1,14 @@
 """One policy made of the weights of several, in float32, rounded once."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tf_tokenrl.errors import TokenRLError
-from tf_tokenrl.policies.base import Policy
 
 
-def interpolate(policies: Sequence[Policy], weights: Sequence[float]) -> Policy:
+def interpolate(policies: Sequence[Any], weights: Sequence[float]) -> Any:
     """A policy between others.
 
         W = sum_i w_i W_i,    sum_i w_i = 1
@@ -45,8 +45,8 @@ def interpolate(policies: Sequence[Policy], weights: Sequence[float]) -> Policy:
 
 
 def add_task_vectors(
-    base: Policy, policies: Sequence[Policy], weights: Sequence[float]
-) -> Policy:
+    base: Any, policies: Sequence[Any], weights: Sequence[float]
+) -> Any:
     """A policy that went some way towards others, or away from them.
 
         W = W_0 + sum_i w_i (W_i - W_0)
@@ -75,7 +75,7 @@ def add_task_vectors(
     return _with(base, mixed)
 
 
-def _weights(policy: Policy, like: Policy) -> list[np.ndarray]:
+def _weights(policy: Any, like: Any) -> list[np.ndarray]:
     """A policy's weights, its adapter merged.
 
     Raises:
@@ -91,7 +91,7 @@ def _weights(policy: Policy, like: Policy) -> list[np.ndarray]:
     return found
 
 
-def _plain(policy: Policy) -> Policy:
+def _plain(policy: Any) -> Any:
     return policy if policy.active is None else policy.merge()
 
 
@@ -105,7 +105,7 @@ def _sum(weights: Sequence[np.ndarray], shares: Sequence[float]) -> np.ndarray:
     return total.astype(first.dtype)
 
 
-def _with(policy: Policy, weights: list[np.ndarray]) -> Policy:
+def _with(policy: Any, weights: list[np.ndarray]) -> Any:
     """A policy of the shape, without adapters."""
     config = policy.get_config() | {"tokenizer": policy.tokenizer}
     config.pop("adapters", None)
