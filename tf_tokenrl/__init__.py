@@ -36,6 +36,7 @@ _HOMES = {
     "Response": "tf_tokenrl.flow",
     "Rollout": "tf_tokenrl.flow",
     "TokenRLError": "tf_tokenrl.errors",
+    "load": "tf_tokenrl.policies.storage",
 }
 _PACKAGES = (
     "algorithms",

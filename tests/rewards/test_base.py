@@ -271,3 +271,17 @@ def test_rows_of_an_asynchronous_score_wait_side_by_side(examples, responses):
     assert Waits(count).score_batch(examples, responses) == [0.5] * count
     with pytest.raises(TokenRLError, match='KeyError.* example "two"'):
         Waits(99, fails="two").score_batch(examples, responses)
+
+
+def short(example, response):
+    return float(len(response.text) < 20)
+
+
+def test_a_function_is_added_as_it_is(batch):
+    rouge = rewards.get("rouge")
+    for made in (rouge + short, rouge - short):
+        names = [name for name, _, _ in made.terms()]
+        assert sorted(names) == ["rouge", "short"]
+    assert rewards.of("rouge - 0.1 * kl").terms()[1][1] == -0.1
+    assert rewards.of(short).score(None, batch[1][0]) in (0.0, 1.0)
+    assert rewards.of(rouge) is rouge

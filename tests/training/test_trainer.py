@@ -259,3 +259,13 @@ def test_a_token_task_is_learned(algorithm, name, options):
     assert logs[0]["reward"] < 1
     assert np.mean([log["reward"] for log in logs[-5:]]) >= 0.95 * 4
     assert "kl" not in logs[0]
+
+
+def test_reward_and_algorithm_may_be_expressions():
+    trainer = toy.trainer(
+        "gru", "reinforce", reward="length - 0.1 * repetition"
+    )
+    assert [name for name, _, _ in trainer.scorer.reward.terms()] == [
+        "length",
+        "repetition",
+    ]

@@ -4,6 +4,8 @@ encode -> act -> decode      text to answers
 call                         log-probs, values and entropy of given answers
 """
 
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -11,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_tokenrl.decoding.prefix import Prefix
-from tf_tokenrl.decoding.sampling import Sampling
-from tf_tokenrl.errors import TokenRLError
+from tf_tokenrl.decoding.sampling import Sampling, row_seeds
+from tf_tokenrl.errors import TokenRLError, unknown
 from tf_tokenrl.export.savedmodel import export
 from tf_tokenrl.flow import Response, Rollout, Scores, Tensor
 from tf_tokenrl.ops import categorical
@@ -78,6 +80,37 @@ class Policy(AdaptedPolicy):
         )
 
     # What a subclass gives.
+
+    def generate(
+        self, prompts: Sequence[str], seed: int = 0, **sampling: float
+    ) -> list[Response]:
+        """Answer prompts, in their order.
+
+            policy.generate(["open a file"], temperature=0.7)[0].text
+
+        Args:
+            prompts: texts.
+            seed: the same seed draws the same answers.
+            **sampling: see `Sampling`; a temperature of 0, the default, takes
+                the likeliest action always.
+
+        Raises:
+            TokenRLError: a prompt is too long, or a setting is unknown.
+        """
+        if unfit := set(sampling) - set(Sampling._fields):
+            raise unknown("setting", min(unfit), Sampling._fields)
+        if not prompts:
+            return []
+        settings = self.sampling._replace(**{"temperature": 0.0} | sampling)
+        ids, mask = self.encode(list(prompts))
+        seeds = row_seeds(seed, 0, len(ids))
+        rollout = self._acting(ids, mask, seeds, settings)
+        return self.decode(Rollout(*map(_array, rollout)))
+
+    @functools.cached_property
+    def _acting(self):
+        """`act`, traced once for each set of settings."""
+        return tf.function(self.act, reduce_retracing=True)
 
     @property
     def text(self):
@@ -323,3 +356,7 @@ class Policy(AdaptedPolicy):
                 f"{sorted(kwargs)}."
             )
         export(self, filepath, known)
+
+
+def _array(tensor):
+    return None if tensor is None else np.asarray(tensor)

@@ -5,12 +5,13 @@ reward = rl.rewards.parse("rouge(variant='l') - 0.1 * kl")
 """
 
 import sys
+from collections.abc import Callable
 
 from tf_tokenrl import catalog, expressions, schedules
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.rewards.base import Function, Mixture, Reward
 
-__all__ = ["Function", "Mixture", "Reward", "get", "parse"]
+__all__ = ["Function", "Mixture", "Reward", "get", "of", "parse"]
 
 
 def get(name: str, /, *arguments, **options) -> Reward:
@@ -53,6 +54,18 @@ def parse(expression: str) -> Reward:
             not fit; the message says at which character.
     """
     return expressions.parse(expression, _LANGUAGE)
+
+
+def of(reward: Reward | Callable | str) -> Reward:
+    """A reward, from an expression or a plain function too.
+
+    Raises:
+        TokenRLError: the expression cannot be read, or the function does not
+            take an example and a response.
+    """
+    if isinstance(reward, str):
+        return parse(reward)
+    return reward if isinstance(reward, Reward) else Function(reward)
 
 
 FAMILY = expressions.Family("reward", sys.modules[__name__], Reward, get, True)

@@ -39,8 +39,7 @@ class Reward:
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if "__call__" in cls.__dict__:
-            call = checks.checked(cls.__call__)
-            cls.__call__ = call  # type: ignore[method-assign]
+            cls.__call__ = checks.checked(cls.__call__)  # type: ignore
 
     def score(
         self, example: Example, response: Response
@@ -181,10 +180,10 @@ class Reward:
         """
         return {}
 
-    def __add__(self, other: "Reward") -> "Mixture":
+    def __add__(self, other: "Reward | Callable") -> "Mixture":
         return _mix(self, other, 1.0)
 
-    def __sub__(self, other: "Reward") -> "Mixture":
+    def __sub__(self, other: "Reward | Callable") -> "Mixture":
         return _mix(self, other, -1.0)
 
     def __mul__(self, weight: float | Schedule) -> "Mixture":
@@ -394,7 +393,8 @@ def _parts(reward: Reward) -> tuple[tuple[float | Schedule, Reward], ...]:
     return ((1.0, reward),)
 
 
-def _mix(first: Reward, second: Reward, sign: float) -> Mixture:
-    if not isinstance(second, Reward):
+def _mix(first: Reward, second: Reward | Callable, sign: float) -> Mixture:
+    if not callable(second):
         return NotImplemented
+    second = second if isinstance(second, Reward) else Function(second)
     return Mixture(_parts(first) + _parts(sign * second))

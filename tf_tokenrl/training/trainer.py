@@ -7,14 +7,14 @@ history = trainer.fit(task.examples("train"), steps=200, batch_size=64)
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_tokenrl import evaluation
+from tf_tokenrl import algorithms, evaluation, rewards
 from tf_tokenrl.algorithms import Algorithm
 from tf_tokenrl.flow import Batch, Context, Example, Response
 from tf_tokenrl.policies.base import Policy
@@ -81,8 +81,8 @@ class Trainer:
     def __init__(
         self,
         policy: Policy,
-        reward: Reward,
-        algorithm: Algorithm,
+        reward: Reward | Callable | str,
+        algorithm: Algorithm | str,
         optimizer: keras.optimizers.Optimizer,
         reference: Policy | None = None,
         kl_loss: KlLoss | None = None,
@@ -90,6 +90,9 @@ class Trainer:
         source: RolloutSource | None = None,
         options: TrainerOptions | None = None,
     ):
+        reward = rewards.of(reward)
+        if isinstance(algorithm, str):
+            algorithm = algorithms.parse(algorithm)
         preflight.check_parts(policy, optimizer, reference)
         preflight.check_kl_loss(kl_loss, policy, reference, exploration)
         preflight.check_reward(reward)
