@@ -4,11 +4,12 @@ import sys
 from pathlib import Path
 
 from tf_tokenrl import __version__, tasks
-from tf_tokenrl.datasets import cleaning, prepared, readers, screening
+from tf_tokenrl.datasets import prepared, readers, screening
 from tf_tokenrl.datasets.splits import SPLITS
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.options.prepare import PrepareOptions
+from tf_tokenrl.text.preparation import Preparation
 from tf_tokenrl.text.tokenizer import load_processor, train_sentencepiece
 
 
@@ -22,6 +23,20 @@ def main(options: PrepareOptions) -> Path:
     record = {k: v for k, v in vars(options).items() if k not in aside}
     record["data_version"] = readers.version(options.data)
     record["tf_tokenrl_version"] = __version__
+    task = tasks.get(
+        options.task,
+        data=options.data,
+        source=options.source,
+        target=options.target,
+        **_given(
+            labels=options.labels,
+            template=options.template,
+            group=options.group,
+        ),
+    )
+    preparation = _preparation(options)
+    if task.kind.cleans:
+        record["preparation"] = preparation.get_config()
     if prepared.is_current(options.out, record):
         print(f'"{options.out}" holds this data already.')
         return options.out
@@ -31,20 +46,13 @@ def main(options: PrepareOptions) -> Path:
             "or from other rows: give another --out, or replace it by "
             "--overwrite."
         )
-    task = tasks.get(
-        options.task,
-        data=options.data,
-        source=options.source,
-        target=options.target,
-        **_given(labels=options.labels, template=options.template),
-    )
     splits, counts = {}, {}
     earlier: set[str] = set()
     for split in SPLITS:
         rows = task.examples(split)
         rows = screening.sample(rows, options.limit, options.seed)
         splits[split], counts[split] = screening.screen(
-            _cleaned(options, task, rows),
+            _cleaned(options, task, rows, preparation),
             earlier,
             options.min_answer_words,
             options.deduplicate,
@@ -55,8 +63,9 @@ def main(options: PrepareOptions) -> Path:
     if task.kind.labels:
         read = [row._replace(references=()) for row in read]
     tokenizer = train_sentencepiece(
-        screening.corpus(read, options.max_prompt_tokens),
+        screening.corpus(read, options.max_prompt_tokens, options.keep),
         options.vocabulary_size,
+        keep_spaces=options.cleaning == "none",
     )
     processor = load_processor(tokenizer)
     earlier = set()  # prompts that differ may be equal once they are cut
@@ -73,6 +82,8 @@ def main(options: PrepareOptions) -> Path:
     if remark := task.remark():
         print(remark)
     print(prepared.table(statistics))
+    for warning in screening.warnings(statistics):
+        print(warning, file=sys.stderr)
     print(f'Prepared data: "{options.out}".')
     return options.out
 
@@ -82,17 +93,28 @@ def _given(**options) -> dict:
     return {name: value for name, value in options.items() if value}
 
 
+def _preparation(options: PrepareOptions) -> Preparation:
+    return Preparation(
+        options.cleaning,
+        options.lowercase,
+        options.remove_punctuation,
+        options.remove_stop_words,
+        options.keep,
+    )
+
+
 def _cleaned(
-    options: PrepareOptions, task: tasks.Task, rows: list[Example]
+    options: PrepareOptions,
+    task: tasks.Task,
+    rows: list[Example],
+    preparation: Preparation,
 ) -> list[Example]:
     """Clean texts; words with a label each stay as they are."""
     if not task.kind.cleans:
         return rows
-    steps = cleaning.steps(
-        options.lowercase, options.remove_punctuation, options.remove_stop_words
-    )
+    steps = preparation.prompt, preparation.answer
     clean = [screening.rewrite(row, *steps) for row in rows]
-    return screening.shorten(clean, options.max_prompt_tokens)
+    return screening.shorten(clean, options.max_prompt_tokens, options.keep)
 
 
 def _fitted(
@@ -107,4 +129,4 @@ def _fitted(
     if not task.kind.cuts:
         return screening.fit_words(rows, processor, room)
     longest = sys.maxsize if task.kind.labels else options.max_answer_tokens - 1
-    return screening.fit(rows, processor, room, longest)
+    return screening.fit(rows, processor, room, longest, options.keep)

@@ -17,6 +17,7 @@ from tf_tokenrl.callbacks import (
     TimeLimit,
 )
 from tf_tokenrl.callbacks.checkpoint import Checkpoint
+from tf_tokenrl.datasets import prepared
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
 from tf_tokenrl.options.sft import SftOptions
@@ -63,6 +64,9 @@ def main(options: SftOptions) -> Path:
         policy = in_dtype(_policy(options, task, train), options.dtype)
         if options.adapter:
             policy.put_adapter_on(options.adapter)
+        preparation = prepared.preparation(options.data)
+        if preparation is not None:
+            policy.prepare_prompts(preparation)
         objective = _objective(options)
         train = _usable(objective, policy, train)
         held_out = _usable(objective, policy, held_out)

@@ -7,7 +7,7 @@ and forced tokens do not. What stands in a masked slot means nothing.
 Log-probabilities and entropies are in nats.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -37,11 +37,16 @@ class Example(NamedTuple):
         prompt: the text the policy reads.
         references: zero or more good answers, the preferred one first.
         key: a name that is unique within the data set, or "".
+        fields: the other columns of the row, for rewards that need them.
+        group: what the row belongs to with others, a dialogue, a document, a
+            package; "" where it stands alone.
     """
 
     prompt: str
     references: tuple[str, ...] = ()
     key: str = ""
+    fields: Mapping[str, Any] = {}
+    group: str = ""
 
     @property
     def reference(self) -> str:

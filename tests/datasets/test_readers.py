@@ -85,7 +85,7 @@ def test_unknown_sources_and_splits_are_named(tmp_path):
         readers.read("docstrings", "dev")
     with pytest.raises(TokenRLError, match='what data "docstring" is'):
         readers.read("docstring", "train")
-    with pytest.raises(TokenRLError, match="holds no train.jsonl"):
+    with pytest.raises(TokenRLError, match="whose name says train"):
         readers.read(str(tmp_path), "train")
     write(tmp_path / "test.jsonl", ROWS)
     with pytest.raises(TokenRLError, match='neither .*"train"; it has test'):
@@ -96,3 +96,64 @@ def test_an_empty_split_is_named(tmp_path):
     path = write(tmp_path / "rows.jsonl", ROWS[:1])
     with pytest.raises(TokenRLError, match="split of .*rows.jsonl.* is empty"):
         everything(path)
+
+
+@pytest.mark.parametrize("name", ["dev", "val", "valid", "my-dev"])
+def test_a_split_has_many_names(tmp_path, name):
+    for file, texts in (("train", "abc"), (name, "de"), ("test", "f")):
+        rows = [json.dumps({"source": t}) for t in texts]
+        (tmp_path / f"{file}.jsonl").write_text("\n".join(rows))
+    sizes = [len(readers.read(str(tmp_path), s)) for s in readers.SPLITS]
+    assert sizes == [3, 2, 1]
+
+
+def test_files_that_are_not_read_are_named(tmp_path, capsys):
+    for name in ("train", "notes"):
+        (tmp_path / f"{name}.jsonl").write_text('{"source": "a"}')
+    readers.version(str(tmp_path))
+    assert "Not read: notes.jsonl" in capsys.readouterr().err
+
+
+def test_a_nan_is_a_missing_value():
+    row = {"a": float("nan"), "b": ["x", float("nan"), None, "nan"]}
+    assert readers.texts(row, "a", "d") == []
+    assert readers.texts(row, "b", "d") == ["x", "nan"]
+
+
+def test_two_files_are_joined_line_by_line(tmp_path):
+    source, target = tmp_path / "a.txt", tmp_path / "b.txt"
+    source.write_bytes("a\nb\u2028c\n\nd".encode())
+    target.write_bytes(b"A\r\nB\r\nC\r\nD\r\n")
+    rows = readers._open(f"{source},{target}").rows("train")
+    pairs = [(row["source"], row["target"]) for row in rows]
+    assert pairs == [("a", "A"), ("b\u2028c", "B"), ("", "C"), ("d", "D")]
+    target.write_bytes(b"A\nB\n")
+    with pytest.raises(TokenRLError, match=r'has 4 lines and ".*b.txt" 2'):
+        readers.read(f"{source},{target}", "train")
+
+
+def test_a_group_stays_in_one_split(tmp_path):
+    rows = [
+        json.dumps({"source": f"text {i}", "doc": i // 10}) for i in range(300)
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(rows))
+    homes = [
+        {row["doc"] for row in readers.read(str(path), split, group="doc")}
+        for split in readers.SPLITS
+    ]
+    assert all(homes)
+    assert sum(map(len, homes)) == len(set.union(*homes)) == 30
+
+
+def test_turns_of_a_dialogue_stay_in_one_split(tmp_path):
+    rows = [
+        json.dumps({"dialogue": [f"{i} {turn}" for turn in range(4)]})
+        for i in range(60)
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(rows))
+    found = [readers.read(str(path), split) for split in readers.SPLITS]
+    assert sum(map(len, found)) == 180
+    homes = [{row["group"] for row in rows} for rows in found]
+    assert sum(map(len, homes)) == 60

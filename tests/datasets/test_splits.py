@@ -14,9 +14,41 @@ def test_normal_form_is_idempotent(text):
     assert splits.normal_form(once) == once
 
 
-def test_normal_form_ignores_case_punctuation_and_space():
-    assert splits.normal_form(" The\n cat -- SAT. ") == "the cat sat"
+def test_normal_form_ignores_case_space_and_the_last_full_stop():
+    assert splits.normal_form(" The\n cat  SAT. ") == "the cat sat"
     assert splits.normal_form("?!") == "?!"
+    assert splits.normal_form("Caf\u00e9") == splits.normal_form("Cafe\u0301")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2 + 2", "2 * 2"),
+        ("5 / 2", "5 - 2"),
+        ("a < b", "a > b"),
+        ("-5", "5"),
+        ("1.5", "15"),
+        ("5!", "5"),
+        ("10²", "102"),
+        ("f(x)", "f[x]"),
+        ("What is C?", "What is C++?"),
+        ("C#", "C"),
+        ("done 😀", "done 😡"),
+        ("दिन", "दान"),
+        ("resume", "résumé"),
+        ("הֶחָתוּל", "החתול"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("x = y", "x ≠ y"),
+        ("(a b) c", "a (b c)"),
+    ],
+)
+def test_signs_that_carry_meaning_stay(one, other):
+    assert splits.normal_form(one) != splits.normal_form(other)
+
+
+def test_relatives_share_a_split():
+    loose = splits.loose_form
+    assert loose("The cat -- SAT.") == loose("the cat, sat!") == "the cat sat"
 
 
 @settings(deadline=None, max_examples=50)

@@ -33,11 +33,17 @@ def test_the_blind_part_of_a_mixture_is_named(capsys):
     assert "0 for each of the first 2 reference" in capsys.readouterr().err
 
 
-def test_ratings_of_other_prompts_are_blind(tmp_path, capsys):
+def test_ratings_of_other_prompts_are_named(tmp_path, capsys):
     path = tmp_path / "ratings.jsonl"
     path.write_text(json.dumps({"prompt": "z", "answer": "y", "score": 1}))
     reward = rewards.get("human_ratings", path=str(path))
-    assert blindness.warn(reward, EXAMPLES) == [repr(reward)]
+    blindness.warn(reward, EXAMPLES)
+    assert "no prompt of the 3 examples is rated" in capsys.readouterr().err
+    path.write_text(json.dumps({"prompt": "a ", "answer": "y", "score": 1}))
+    other = tmp_path / "other.jsonl"
+    other.write_text(path.read_text())
+    blindness.warn(rewards.get("human_ratings", path=str(other)), EXAMPLES)
+    assert not capsys.readouterr().err
 
 
 def test_without_references_nothing_is_said(capsys):

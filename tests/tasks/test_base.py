@@ -61,8 +61,18 @@ def test_a_task_of_ones_own_is_a_few_attributes(tmp_path):
     ]
     task = Translation(write(tmp_path / "rows.jsonl", rows))
     assert [task.example(row, "k") for row in rows] == [
-        Example("Translate cat into German:", ("Katze",), "k"),
-        Example("Translate the cat into French:", ("le chat",), "k"),
+        Example(
+            "Translate cat into German:",
+            ("Katze",),
+            "k",
+            {"english": "cat", "language": "German"},
+        ),
+        Example(
+            "Translate the cat into French:",
+            ("le chat",),
+            "k",
+            {"source": ["the", "cat"], "language": "French"},
+        ),
     ]
     other = Translation("rows.jsonl", template="{source}; {language}?")
     assert other.prompt(rows[0]) == "cat; German?"

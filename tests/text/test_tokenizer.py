@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_tokenrl.datasets import cleaning
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.text import tokenizer
+from tf_tokenrl.text.preparation import Preparation
 
 TEXTS = [f"the {w} is {x} of it" for w in ("cat", "dog", "sun") for x in "abc"]
+CLEAN = Preparation().answer
 ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 
 
@@ -48,26 +49,37 @@ def test_special_ids_are_fixed(processor):
 @settings(deadline=None, max_examples=100)
 @given(text=ANY_TEXT)
 def test_clean_text_comes_back_and_nothing_is_unknown(processor, text):
-    clean = cleaning.clean(text).replace("\u2581", " ").strip()
+    clean = CLEAN(text).replace("\u2581", " ").strip()
     ids = processor.encode(clean)
     assert min(ids, default=4) > tokenizer.STOP
-    assert processor.decode(ids) == cleaning.clean(clean)
+    assert processor.decode(ids) == CLEAN(clean)
+
+
+@pytest.mark.parametrize(
+    "text", ["10² + 2³", "می\u200cخواهم", "दिन", "two\nlines\n", "😀 ｆ ﬁ"]
+)
+def test_no_character_is_changed(text):
+    proto = tokenizer.train_sentencepiece(TEXTS, 300, keep_spaces=True)
+    kept = tokenizer.load_processor(proto)
+    assert kept.decode(kept.encode(text)) == text
+    assert kept.decode(kept.encode(f"a  b {text}")) == f"a  b {text}"
 
 
 @settings(deadline=None, max_examples=100)
-@given(text=ANY_TEXT)
-def test_cleaning_and_the_model_normalise_alike(processor, text):
-    plain = text.replace("\0", "")
-    if cleaning.clean(plain) == cleaning._normaliser().normalize(plain):
-        clean = cleaning.clean(plain)
-        assert processor.encode(plain) == processor.encode(clean)
+@given(text=ANY_TEXT, limit=st.integers(1, 20))
+def test_the_end_of_a_text_can_be_kept(processor, text, limit):
+    clean = CLEAN(text)
+    cut = tokenizer.truncate(processor, clean, limit, keep="end")
+    assert len(processor.encode(cut)) <= limit
+    whole = processor.decode(processor.encode(clean))
+    assert whole.endswith(cut)
 
 
 @settings(deadline=None, max_examples=100)
 @given(text=ANY_TEXT, limit=st.integers(1, 20))
 def test_truncated_text_fits_and_is_a_beginning(processor, text, limit):
-    clean = cleaning.clean(text)
-    cut = cleaning.truncate(processor, clean, limit)
+    clean = CLEAN(text)
+    cut = tokenizer.truncate(processor, clean, limit)
     assert len(processor.encode(cut)) <= limit
     if len(processor.encode(clean)) <= limit:
         assert cut == clean

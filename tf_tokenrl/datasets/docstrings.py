@@ -148,14 +148,14 @@ def split_rows(rows: list[Docstring]) -> dict[str, list[Docstring]]:
     links = list(copies.related)
     first: dict[str, int] = {}
     for i in copies.kept:
-        j = first.setdefault(splits.normal_form(rows[i].summary), i)
+        j = first.setdefault(splits.loose_form(rows[i].summary), i)
         links.append((j, i))
     group = near_copies.groups(len(rows), links)
     keys: dict[int, str] = {}
     by_split: dict[str, list[Docstring]] = {s: [] for s in splits.SPLITS}
     for i in copies.kept:
         if group[i] not in keys:
-            text = splits.normal_form(f"{rows[i].summary} {rows[i].body}")
+            text = splits.loose_form(f"{rows[i].summary} {rows[i].body}")
             keys[group[i]] = f"{text}\n{rows[i].name}"
         by_split[splits.split_of(keys[group[i]])].append(rows[i])
     return by_split

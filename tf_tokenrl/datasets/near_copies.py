@@ -12,7 +12,7 @@ from datasketch import MinHash, MinHashLSH
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tf_tokenrl.datasets.splits import normal_form
+from tf_tokenrl.datasets.splits import loose_form
 
 _SHINGLE = 3  # words
 _LONGEST = 1500  # characters; near copies are alike from the start
@@ -70,7 +70,7 @@ def find_copies(
 
 def shingle_set(text: str) -> set[int]:
     """Hashes of the runs of three words in the first 1500 characters."""
-    words = normal_form(text[:_LONGEST]).split()
+    words = loose_form(text[:_LONGEST]).split()
     runs = zip(*(words[k:] for k in range(_SHINGLE)), strict=False)
     whole = [tuple(words)] if len(words) < _SHINGLE else runs
     return {zlib.crc32(" ".join(run).encode()) for run in whole}

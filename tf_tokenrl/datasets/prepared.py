@@ -1,11 +1,15 @@
 """A folder of prepared data: complete, or not there at all."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tf_tokenrl import files
 from tf_tokenrl.datasets.screening import FATES
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
+from tf_tokenrl.text.preparation import Preparation
+from tf_tokenrl.text.tokenizer import load_processor, truncate
 
 OPTIONS, STATISTICS, TOKENIZER = (
     "options.json",
@@ -78,7 +82,41 @@ def table(statistics: dict[str, dict[str, int]]) -> str:
     return "\n".join(lines)
 
 
+def preparation(folder: str | Path) -> Preparation | None:
+    """What was done to the prompts of a folder; None: nothing, or unknown."""
+    given = recorded(folder).get("preparation")
+    return Preparation(**given) if given else None
+
+
+def prompt_function(folder: str | Path) -> Callable[[str], str]:
+    """What turns a prompt as it is typed into one of the folder's.
+
+    Raises:
+        TokenRLError: the folder does not say how its prompts were prepared.
+    """
+    options, steps = recorded(folder), preparation(folder)
+    if steps is None:
+        raise TokenRLError(
+            f'"{folder}" does not say how its prompts were prepared: name a '
+            "folder that `tf-tokenrl prepare` wrote."
+        )
+    processor = load_processor(Path(folder, TOKENIZER))
+    room = options["max_prompt_tokens"] - 1
+
+    def prepare(text: str) -> str:
+        return truncate(processor, steps.prompt(text), room, steps.keep)
+
+    return prepare
+
+
 def _row(example: Example) -> dict:
     several = len(example.references) > 1
     target = list(example.references) if several else example.reference
-    return {"source": example.prompt, "target": target, "key": example.key}
+    row: dict[str, Any] = {"source": example.prompt, "key": example.key}
+    if example.references:
+        row["target"] = target
+    if example.fields:
+        row["fields"] = dict(example.fields)
+    if example.group:
+        row["group"] = example.group
+    return row

@@ -2,17 +2,18 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from tf_tokenrl.datasets.cleaning import truncate
 from tf_tokenrl.datasets.splits import normal_form
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Example
+from tf_tokenrl.text.tokenizer import truncate
 from tf_tokenrl.text.words import pieces
 
 ROWS_IN, ROWS_OUT = "rows in", "rows out"
 EMPTY = "dropped: empty"
+UNANSWERED = "dropped: no answer"
 SHORT = "dropped: answer too short"
 REPEATED = "dropped: repeated"
 LEAKED = "dropped: prompt of an earlier split"
@@ -20,11 +21,12 @@ LONG = "dropped: answer too long"
 LONG_PROMPT = "dropped: prompt too long"
 TRUNCATED = "prompts cut"
 FATES = (
-    *(ROWS_IN, EMPTY, SHORT, REPEATED, LEAKED),
+    *(ROWS_IN, EMPTY, UNANSWERED, SHORT, REPEATED, LEAKED),
     *(LONG, LONG_PROMPT, ROWS_OUT, TRUNCATED),
 )
 _MOST_CHARACTERS = 16  # of a SentencePiece token, unless trained otherwise
 _USUAL_CHARACTERS = 5
+_MANY = 0.1  # of a split; more is said
 
 
 class Screened(NamedTuple):
@@ -53,9 +55,18 @@ def rewrite(
     prompt: Callable[[str], str],
     answer: Callable[[str], str],
 ) -> Example:
-    """The example with its texts rewritten; empty references fall away."""
-    references = tuple(filter(None, map(answer, example.references)))
-    return Example(prompt(example.prompt), references, example.key)
+    """The example with its texts rewritten; empty references fall away.
+
+    Where all were empty, one stays, so that `screen` drops the row: it is not
+    a prompt that has none.
+    """
+    rewritten = map(answer, example.references)
+    references = tuple(text for text in rewritten if text.strip())
+    if example.references and not references:
+        references = ("",)
+    return example._replace(
+        prompt=prompt(example.prompt), references=references
+    )
 
 
 def screen(
@@ -65,6 +76,9 @@ def screen(
     deduplicate: bool = True,
 ) -> Screened:
     """Drop rows that are empty, too short, repeated or seen before.
+
+    Rows without any answer stay where no row has one: prompts alone are
+    enough for reinforcement.
 
     Args:
         examples: the rows of one split.
@@ -77,12 +91,16 @@ def screen(
     kept: list[Example] = []
     counts: Counter[str] = Counter()
     seen: set[tuple[str, str]] = set()
+    examples = list(examples)
+    answered = any(example.references for example in examples)
     for example in examples:
         prompt = normal_form(example.prompt)
         pair = (prompt, normal_form(example.reference))
-        if not example.prompt or not example.reference:
+        if not example.prompt.strip() or example.references == ("",):
             counts[EMPTY] += 1
-        elif len(pieces(example.reference)) < min_answer_words:
+        elif answered and not example.references:
+            counts[UNANSWERED] += 1
+        elif answered and len(pieces(example.reference)) < min_answer_words:
             counts[SHORT] += 1
         elif prompt in earlier:
             counts[LEAKED] += 1
@@ -95,18 +113,23 @@ def screen(
     return Screened(kept, counts)
 
 
-def shorten(examples: list[Example], max_prompt_tokens: int) -> list[Example]:
+def shorten(
+    examples: list[Example], max_prompt_tokens: int, keep: str = "start"
+) -> list[Example]:
     """Cut off what no prompt of that many tokens can reach, to save time."""
     longest = max_prompt_tokens * _MOST_CHARACTERS
+    if keep == "end":
+        return [e._replace(prompt=e.prompt[-longest:]) for e in examples]
     return [e._replace(prompt=e.prompt[:longest]) for e in examples]
 
 
-def corpus(examples: list[Example], max_prompt_tokens: int) -> list[str]:
+def corpus(
+    examples: list[Example], max_prompt_tokens: int, keep: str = "start"
+) -> list[str]:
     """Texts a tokenizer is trained on: what a policy will read and write."""
     longest = max_prompt_tokens * _USUAL_CHARACTERS
-    return [
-        text for e in examples for text in (e.prompt[:longest], *e.references)
-    ]
+    part = slice(longest) if keep == "start" else slice(-longest, None)
+    return [text for e in examples for text in (e.prompt[part], *e.references)]
 
 
 def fit(
@@ -114,6 +137,7 @@ def fit(
     processor,
     max_prompt_tokens: int,
     max_answer_tokens: int,
+    keep: str = "start",
 ) -> Screened:
     """Cut prompts to their limit and drop answers over theirs.
 
@@ -122,6 +146,7 @@ def fit(
         processor: a `sentencepiece.SentencePieceProcessor`.
         max_prompt_tokens: tokens of a prompt, without any special token.
         max_answer_tokens: tokens of the preferred reference, likewise.
+        keep: which end of a prompt stays, "start" or "end".
 
     Raises:
         TokenRLError: a limit leaves no room for a single token.
@@ -137,7 +162,7 @@ def fit(
         if len(processor.encode(example.reference)) > max_answer_tokens:
             counts[LONG] += 1
             continue
-        prompt = truncate(processor, example.prompt, max_prompt_tokens)
+        prompt = truncate(processor, example.prompt, max_prompt_tokens, keep)
         counts[TRUNCATED] += prompt != example.prompt
         kept.append(example._replace(prompt=prompt))
     return Screened(kept, counts)
@@ -174,6 +199,29 @@ def require_rows(split: str, examples: list[Example], counts: Counter) -> None:
             f"No row of the {split} split is left ({fates}); give more rows "
             "or relax the limits on answers."
         )
+
+
+_REMEDIES = {
+    SHORT: "lower --min-answer-words",
+    LONG: "raise --max-answer-tokens",
+    LONG_PROMPT: "raise --max-prompt-tokens",
+    TRUNCATED: "raise --max-prompt-tokens, or choose what stays by --keep",
+    LEAKED: "look for texts that are in two of your files",
+    REPEATED: "use --no-deduplicate if the repeats are meant",
+    EMPTY: "look whether --source and --target name the right fields",
+    UNANSWERED: "give these rows answers, or all rows none by --target ''",
+}
+
+
+def warnings(statistics: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """A line for each fate that more than a tenth of a split's rows met."""
+    return [
+        f"Warning: {count} of the {counts[ROWS_IN]} {split} rows "
+        f"({count / counts[ROWS_IN]:.0%}): {fate}; {_REMEDIES[fate]}."
+        for split, counts in statistics.items()
+        for fate, count in counts.items()
+        if fate in _REMEDIES and count > _MANY * counts[ROWS_IN]
+    ]
 
 
 def in_order(counts: Counter) -> dict[str, int]:

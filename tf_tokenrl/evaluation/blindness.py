@@ -23,8 +23,14 @@ def warn(reward: Reward, examples: Sequence[Example]) -> list[str]:
     Returns:
         The expressions of these parts.
     """
+    parts = list(_parts(reward))
+    for part in parts:
+        remark = getattr(part, "remark", None)  # of a reward with a file
+        if remark is not None and (text := remark(examples)):
+            print(f"Warning: {part!r}: {text}.", file=sys.stderr)
+    parts = [part for part in parts if not hasattr(part, "remark")]
     some = [example for example in examples if example.references][:_MOST]
-    blind = [repr(part) for part in _parts(reward) if _is_blind(part, some)]
+    blind = [repr(part) for part in parts if _is_blind(part, some)]
     for name in blind:
         print(
             f"Warning: the reward {name} is 0 for each of the first "

@@ -49,6 +49,8 @@ def describe(policy) -> dict[str, Any]:
             "vocabulary_sha256": digest.hexdigest(),
         },
     }
+    if policy.preparation is not None:  # it is part of the served graph
+        described["policy"]["preparation"] = policy.preparation.get_config()
     if hasattr(policy, "labels"):
         described["policy"] |= {"unit": policy.unit, "labels": policy.labels}
     return described

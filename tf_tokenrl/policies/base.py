@@ -20,6 +20,7 @@ from tf_tokenrl.flow import Response, Rollout, Scores, Tensor
 from tf_tokenrl.ops import categorical
 from tf_tokenrl.policies import output_layer
 from tf_tokenrl.policies.adapted import AdaptedPolicy
+from tf_tokenrl.text.preparation import Preparation
 
 
 class Policy(AdaptedPolicy):
@@ -35,6 +36,8 @@ class Policy(AdaptedPolicy):
         max_new_tokens: T, the most actions for one prompt.
         temperature: of sampling and of every log-prob that is trained on.
         stop_ids: actions that end an answer.
+        preparation: what is done to a prompt before it is read, or None; see
+            `tf_tokenrl.text.preparation`.
     """
 
     parts: tuple[str, ...] = ("tokenizer",)  # arguments that Keras revives
@@ -56,9 +59,13 @@ class Policy(AdaptedPolicy):
         max_new_tokens: int,
         temperature: float = 1.0,
         stop_ids: tuple[int, ...] = (),
+        preparation: Preparation | dict | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if isinstance(preparation, dict):  # from a configuration
+            preparation = Preparation(**preparation)
+        self.preparation = preparation
         self.autocast = False  # a temperature in bfloat16 would be another
         if temperature <= 0.0:
             raise TokenRLError(
@@ -78,6 +85,11 @@ class Policy(AdaptedPolicy):
         self.value_head = keras.layers.Dense(
             1, kernel_initializer="zeros", dtype="float32", name="value_head"
         )
+
+    def prepare_prompts(self, preparation: Preparation) -> None:
+        """Read prompts as they were prepared that this policy learns from."""
+        self.preparation = self.text.preparation = preparation
+        self.text.revive()
 
     # What a subclass gives.
 
@@ -339,6 +351,8 @@ class Policy(AdaptedPolicy):
                 "stop_ids": self.stop_ids,
             }
         )
+        if self.preparation is not None:
+            config["preparation"] = self.preparation.get_config()
         return config
 
     def export(

@@ -108,6 +108,7 @@ class EncoderDecoderPolicy(GenerativePolicy):
             self.stop_ids,
             self.prompt_start_id,
             self.prompt_end_id,
+            preparation=self.preparation,
         )
 
     @property

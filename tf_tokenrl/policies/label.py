@@ -133,7 +133,7 @@ class LabelPolicy(Policy):
     @functools.cached_property
     def text(self) -> LabelCodec:
         """The tokenizer and the labels as the served graph runs them."""
-        return LabelCodec(
+        codec = LabelCodec(
             self.tokenizer,
             self.labels,
             self.unit,
@@ -144,6 +144,8 @@ class LabelPolicy(Policy):
             self.unknown_id,
             self.letter_case,
         )
+        codec.preparation = self.preparation
+        return codec
 
     def encode_pairs(self, prompts: list[str], answers: list[str]) -> Rollout:
         """Given labels as if the policy had chosen them.

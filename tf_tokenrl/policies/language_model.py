@@ -66,6 +66,7 @@ class LanguageModelPolicy(GenerativePolicy):
             self.prompt_start_id,
             self.answer_start_id,
             self._empty_id,
+            preparation=self.preparation,
         )
 
     def padded_states(self, prompt_ids, lengths, actions, counts) -> tf.Tensor:

@@ -66,6 +66,7 @@ class Task:
     template: str = "{source}"
     sources: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    _prompts_only = False  # of the rows that were read last
 
     def __init__(
         self,
@@ -73,21 +74,29 @@ class Task:
         source: str = "source",
         target: str = "target",
         template: str = "",
+        group: str = "",
     ):
         """Say where the rows are and which of their fields count.
 
         Args:
             data: see `tf_tokenrl.datasets.readers`.
             source: the field with the text; a list of texts is joined.
-            target: the field with the answer; a list holds several.
+            target: the field with the answer; a list holds several. Rows of
+                nothing but prompts need none, and "" takes none.
             template: in place of the task's own. Prepared rows hold finished
                 prompts, so it does not apply to them.
+            group: the field with what rows belong to, such as a dialogue; a
+                group stays in one split.
         """
         self.data = str(data)
         self.source = (source, *self.sources)
         self.target = (target, *self.targets)
-        done = bool(prepared.recorded(self.data))
-        self.template = "{source}" if done else template or self.template
+        self.group = group or "group"
+        self.is_prepared = bool(prepared.recorded(self.data))
+        if self.is_prepared:
+            self.template = "{source}"
+        else:
+            self.template = template or self.template
 
     def examples(self, split: str) -> list[Example]:
         """The rows of "train", "validation" or "test", always in one order.
@@ -95,7 +104,9 @@ class Task:
         Raises:
             TokenRLError: the data cannot be read, or the split is empty.
         """
-        rows = readers.read(self.data, split, self.source)
+        rows = readers.read(self.data, split, self._decides(), self.group)
+        known = {*self.source, "key", "fields", self.group}
+        self._prompts_only = all(set(row) <= known for row in rows)
         return [
             self.example(row, str(row.get("key", f"{split}-{number}")))
             for number, row in enumerate(rows)
@@ -111,8 +122,29 @@ class Task:
         Raises:
             TokenRLError: the row lacks a field.
         """
-        answers = readers.texts(row, self.target, self.data)
-        return Example(self.prompt(row), tuple(answers), key)
+        others = self.others(row)
+        group = str(row.get(self.group) or "")
+        return Example(self.prompt(row), self.answers(row), key, others, group)
+
+    def answers(self, row: dict) -> tuple[str, ...]:
+        """The good answers of a row; none where it is a prompt alone."""
+        if self._prompts_only or not self.target[0]:
+            return ()
+        return tuple(readers.texts(row, self.target, self.data))
+
+    def others(self, row: dict) -> dict:
+        """The columns that are neither prompt nor answer."""
+        if self.is_prepared:
+            return row.get("fields") or {}
+        used = {"key", *self.target}
+        if self.template == "{source}":
+            used |= set(self.source)
+        return {k: v for k, v in row.items() if k not in used and _plain(v)}
+
+    def _decides(self) -> tuple[str, ...]:
+        """The fields of which the first that is there decides the split."""
+        names = [*self.source, *_FIELD.findall(self.template)]
+        return tuple(dict.fromkeys(names))
 
     def prompt(self, row: dict) -> str:
         """The template with the row's fields in it."""
@@ -160,6 +192,15 @@ class Task:
             )
 
 
+def _plain(value) -> bool:
+    """Whether JSON can hold a value as it is."""
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _plain(v) for k, v in value.items())
+    if isinstance(value, list):
+        return all(map(_plain, value))
+    return value is None or isinstance(value, (str, int, float, bool))
+
+
 class LabelTask(Task):
     """A task whose answers are labels, joined by spaces.
 
@@ -179,9 +220,10 @@ class LabelTask(Task):
         target: str = "target",
         template: str = "",
         labels: Sequence[str] = (),
+        group: str = "",
     ):
         """See `Task`; `labels` are the names of classes given by number."""
-        super().__init__(data, source, target, template)
+        super().__init__(data, source, target, template, group)
         self.names = tuple(labels)
 
     def __init_subclass__(cls, **kwargs):

@@ -30,9 +30,10 @@ class Headline(Task):
         source: str = "source",
         target: str = "target",
         template: str = "",
+        group: str = "",
     ):
         """See `Task`."""
-        super().__init__(data, source, target, template)
+        super().__init__(data, source, target, template, group)
 
     def examples(self, split: str) -> list[Example]:
         """See `Task.examples`."""
@@ -44,4 +45,6 @@ class Headline(Task):
 
 def _docstring(row: dict) -> Example:
     prompt = f"{row['signature']}\n{row['body']}".strip()
-    return Example(prompt, (row["summary"],), row["name"])
+    fields = {name: row[name] for name in ("package", "kind") if name in row}
+    group = row.get("package", "")
+    return Example(prompt, (row["summary"],), row["name"], fields, group)

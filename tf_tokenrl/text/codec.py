@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_tokenrl.errors import TokenRLError
 from tf_tokenrl.flow import Response
+from tf_tokenrl.text.preparation import Preparation
 from tf_tokenrl.text.pretrained import marks
 from tf_tokenrl.text.pretrained.tokenizer import PretrainedTokenizer
 
@@ -27,6 +28,7 @@ class TextCodec(tf.Module):
             template wrote brings its own, see `pretrained.marks`.
         answer_start_id: put after each prompt, or None.
         empty_id: what is read of a prompt without a single token.
+        preparation: what is done to a prompt first, or None.
     """
 
     def __init__(
@@ -38,8 +40,10 @@ class TextCodec(tf.Module):
         prompt_start_id: int | None,
         answer_start_id: int | None,
         empty_id: int | None = None,
+        preparation: Preparation | None = None,
     ):
         super().__init__()
+        self.preparation = preparation
         self.tokenizer = tokenizer
         self.empty_id = empty_id
         self.max_prompt_tokens = max_prompt_tokens
@@ -65,7 +69,7 @@ class TextCodec(tf.Module):
     # In the graph.
 
     def prompt_graph(self, prompts: tf.Tensor):
-        """Tokenise prompts, cutting those that are too long.
+        """Prepare and tokenise prompts, cutting those that are too long.
 
         Args:
             prompts: string `[B]`.
@@ -73,11 +77,19 @@ class TextCodec(tf.Module):
         Returns:
             ids int32 `[B, P]` padded on the right, lengths int32 `[B]`, and
             bool `[B]`, True where a prompt was cut to `max_prompt_tokens`
-            (its beginning is kept).
+            (its beginning is kept, or its end, as the preparation says).
         """
+        keep = "start"
+        if self.preparation is not None:
+            prompts = self.preparation.graph(prompts)
+            keep = self.preparation.keep
         tokens = self._with_start(self._tokens(prompts), prompts)
         room = self.max_prompt_tokens - (self.answer_start_id is not None)
         truncated = tokens.row_lengths() > room
+        if keep == "end":  # the start token stays before what is kept
+            body = room - (self.prompt_start_id is not None)
+            tokens = self._tokens(prompts)[:, -body:]
+            tokens = self._with_start(tokens, prompts)
         tokens = self._with_end(tokens[:, :room])
         lengths = tf.cast(tokens.row_lengths(), tf.int32)
         return tokens.to_tensor(), lengths, truncated
@@ -110,6 +122,8 @@ class TextCodec(tf.Module):
 
     def encode_prompts(self, prompts: list[str]):
         """Ids int32 and mask bool `[B, P]` of prompts.
+
+        Where there is a preparation, prompts are cut as `prepare` cut them.
 
         Raises:
             TokenRLError: a prompt does not fit.
@@ -191,7 +205,8 @@ class TextCodec(tf.Module):
         strings = tf.constant(encoded, tf.string, [len(texts)])
         ids, lengths, truncated = self._run(function, strings)
         ids, lengths = ids.numpy(), lengths.numpy()
-        if truncated.numpy().any():
+        cuts = kind == "Prompt" and self.preparation is not None
+        if truncated.numpy().any() and not cuts:
             row = int(np.argmax(truncated.numpy()))
             raise TokenRLError(
                 f"{kind} {row} is longer than {limit} tokens "
