@@ -120,8 +120,8 @@ def _rows(path: Path, rows: list[list[str]], lines: list[int]) -> list[dict]:
 def _placed(
     path: Path, rows: Iterable[dict], numbers: Iterable[int], unit: str
 ) -> list[dict]:
-    placed: list[dict] = []
+    placed = []
     for row, number in zip(rows, numbers, strict=True):
         placed.append(Row(row))
-        placed[-1].place = f'"{path}", {unit} {number}'  # type: ignore[attr-defined]
-    return placed
+        placed[-1].place = f'"{path}", {unit} {number}'
+    return list(placed)
