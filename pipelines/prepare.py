@@ -23,17 +23,7 @@ def main(options: PrepareOptions) -> Path:
     record = {k: v for k, v in vars(options).items() if k not in aside}
     record["data_version"] = readers.version(options.data)
     record["tf_tokenrl_version"] = __version__
-    task = tasks.get(
-        options.task,
-        data=options.data,
-        source=options.source,
-        target=options.target,
-        **_given(
-            labels=options.labels,
-            template=options.template,
-            group=options.group,
-        ),
-    )
+    task = _task(options)
     preparation = _preparation(options)
     if task.kind.cleans:
         record["preparation"] = preparation.get_config()
@@ -79,13 +69,32 @@ def main(options: PrepareOptions) -> Path:
         counts[split][screening.ROWS_OUT] = len(splits[split])
     statistics = {k: screening.in_order(v) for k, v in counts.items()}
     prepared.write_prepared(options.out, splits, tokenizer, statistics, record)
+    _tell(task, statistics)
+    print(f'Prepared data: "{options.out}".')
+    return options.out
+
+
+def _task(options: PrepareOptions) -> tasks.Task:
+    return tasks.get(
+        options.task,
+        data=options.data,
+        source=options.source,
+        target=options.target,
+        **_given(
+            labels=options.labels,
+            template=options.template,
+            group=options.group,
+        ),
+    )
+
+
+def _tell(task: tasks.Task, statistics: dict[str, dict[str, int]]) -> None:
+    """Print how the data was read and which rows met which fate."""
     if remark := task.remark():
         print(remark)
     print(prepared.table(statistics))
     for warning in screening.warnings(statistics):
         print(warning, file=sys.stderr)
-    print(f'Prepared data: "{options.out}".')
-    return options.out
 
 
 def _given(**options) -> dict:
