@@ -212,7 +212,8 @@ def test_every_package_is_shipped():
 
 def test_every_test_mirrors_a_package():
     known = {n.split(".", 1)[1] for n in house.packages() if "." in n}
-    known |= {"deployment", house.BENCHMARKS, "support", "support.processes"}
+    known |= {"deployment", "examples", house.BENCHMARKS, "support"}
+    known |= {"support.processes"}
     folders = {
         ".".join(file.relative_to(house.ROOT / "tests").parent.parts)
         for file in (house.ROOT / "tests").rglob("*.py")

@@ -2,8 +2,8 @@
 
     import tf_tokenrl as rl
 
-    task = rl.tasks.get("headline")
-    policy = rl.CausalPolicy.from_preset("runs/demo/sft/policy")
+    task = rl.tasks.get("headline", data="runs/demo/data")
+    policy = rl.load("runs/demo/sft/policy.keras")
 
 Names are resolved on first use, so that `tf_tokenrl.client` stays free of
 TensorFlow and `tf-tokenrl --help` answers at once.

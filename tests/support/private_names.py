@@ -5,6 +5,7 @@ import ast
 from tests.support import architecture as house
 
 # `self._x = ...` defines a name of ours; so does `policy._x = ...`.
+FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 OURS = ("self", "cls", "policy")
 # Public in spite of its underscore is what NamedTuples offer.
 PUBLIC = {"_asdict", "_fields", "_make", "_replace"}
@@ -28,7 +29,7 @@ def used() -> dict[str, set[str]]:
 def _defined(tree: ast.Module):
     """Private names that a module of ours defines."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, FUNCTIONS | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
