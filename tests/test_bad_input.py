@@ -72,8 +72,9 @@ def earlier(tmp_path):
     """A folder that an earlier run filled, and must find as it was."""
     out = tmp_path / "rl"
     (out / "checkpoints" / "step-00000002").mkdir(parents=True)
-    for name in ("options.json", "log.csv", "policy.keras"):
+    for name in ("log.csv", "policy.keras"):
         (out / name).write_text("precious")
+    (out / "options.json").write_text("{}")
     before = contents(out)
     yield out
     assert contents(out) == before
@@ -97,7 +98,7 @@ def contents(folder):
         ("--algorithm=pppo", 'Did you mean "ppo"'),
         ("--algorithm=ppo(clip=-1)", "clip must be"),
         ("--algorithm=ppo(clipp=0.1)", "clipp"),
-        ("--strategy=mirored", 'Did you mean "mirrored"'),
+        ("--compute.strategy=mirored", 'Did you mean "mirrored"'),
         ("--policy=absent.keras", 'no policy "absent.keras"'),
         ("--data=absent", "absent"),
         ("--batch-size=7", "batch_size is 7"),
@@ -127,7 +128,7 @@ def test_a_fresh_run_never_replaces_another(
         "--batch-size=8",
     )
     assert str(earlier) in line
-    assert "--resume" in line and "--overwrite" in line
+    assert "another --out" in line and "--overwrite" in line
 
 
 def test_resuming_with_other_options(complaint, tmp_path, data, policy_file):
@@ -139,10 +140,9 @@ def test_resuming_with_other_options(complaint, tmp_path, data, policy_file):
     ]
     options = cli.parse(TrainOptions, [*flags, "--batch-size=8"], "train")
     runs.record(tmp_path, "train", options)
+    (tmp_path / "checkpoints" / "step-00000002").mkdir(parents=True)
     before = contents(tmp_path)
-    line = complaint(
-        "train", *flags, "--batch-size=16", "--steps=9", "--strategy=one_device"
-    )
+    line = complaint("train", *flags, "--batch-size=16", "--steps=9")
     assert "batch_size was 8, now 16" in line
     assert "steps was 100, now 9" in line
     assert "strategy" not in line and "--out" in line

@@ -178,7 +178,8 @@ def test_the_division_that_is_applied(
         np.testing.assert_allclose(found, exact_gradient / 2, atol=1e-6)
     else:
         one, other = (x / np.linalg.norm(x) for x in (found, exact_gradient))
-        assert 1e-3 < np.abs(one - other).max() < 0.1
+        # A baseline adds to it: by tokens its own part has no mean of 0.
+        assert 1e-3 < np.abs(one - other).max() < 0.2
 
 
 def sampled_rows(count):

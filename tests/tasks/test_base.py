@@ -40,7 +40,7 @@ def test_each_task_says_how_it_is_measured_and_rewarded(name):
         assert rewards.parse(expression)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"feedback"}))
 def test_the_row_at_the_top_of_each_file_is_one_that_it_reads(name, tmp_path):
     page = importlib.import_module(f"tf_tokenrl.tasks.{name}").__doc__
     row = ast.literal_eval(page[page.index("{") : page.rindex("}") + 1])

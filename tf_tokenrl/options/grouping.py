@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
+import typing
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import docstring_parser
 import tyro
@@ -25,8 +26,7 @@ def nested(cls: Any) -> Any:
         group = group_of(hint)
         if _is_options(hint):
             hint = nested(hint)
-        text = tyro.conf.arg(help=explained.get(field.name))
-        made = (field.name, Annotated[hint, text])
+        made = (field.name, _shown(hint, explained.get(field.name)))
         if group:
             groups.setdefault(group, []).append(made)
         else:
@@ -38,6 +38,27 @@ def nested(cls: Any) -> Any:
     outer = dataclasses.make_dataclass(cls.__name__, plain, frozen=True)
     outer.__doc__ = (cls.__doc__ or "").partition("\n")[0]
     return outer
+
+
+def _shown(hint: Any, explanation: str | None) -> Any:
+    """An option as tyro is to show and to read it.
+
+    A choice is read as a word, so that `checking.check` refuses a wrong one
+    in a sentence with the nearest right one; `--help` shows the choices.
+    """
+    # Annotated flattens: what stands inside is the type itself.
+    kind, *marks = (
+        typing.get_args(hint)
+        if typing.get_origin(hint) is Annotated
+        else (hint,)
+    )
+    metavar = None
+    if typing.get_origin(kind) is Literal:
+        names = typing.get_args(kind)
+        if all(isinstance(name, str) for name in names):
+            kind, metavar = str, "{" + ",".join(names) + "}"
+    text = tyro.conf.arg(help=explanation, metavar=metavar)
+    return Annotated[(kind, *marks, text)]
 
 
 def nest(options: Any) -> Any:

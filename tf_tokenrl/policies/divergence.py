@@ -42,4 +42,4 @@ def actions_of(policy) -> int:
             f"Exact KL needs an output_layer, which {type(policy).__name__} "
             "does not define: take k1, k2 or k3."
         )
-    return len(policy.output_layer().weights[0])
+    return int(policy.output_layer().weights[0].shape[0])

@@ -27,6 +27,7 @@ class Feedback(Task):
     """
 
     metrics = {"rouge_l": "rouge(variant='l')"}
+    reward = "rouge(variant='l')"
 
     def __init__(
         self,

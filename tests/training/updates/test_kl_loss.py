@@ -86,12 +86,13 @@ def gradients(policy, compute):
 )
 def test_logits_by_parts_are_the_logits(name):
     policy = tiny.shared_policy(name)
-    weights, of = policy.output_layer()
+    layer = policy.output_layer()
     states = np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)
     whole = policy.logits(tf.constant(states)).numpy()
-    assert all(w.shape[0] == whole.shape[1] for w in weights)
+    assert all(w.shape[0] == whole.shape[1] for w in layer.weights)
     for part in (slice(0, 7), slice(7, 30), slice(30, None)):
-        found = of(tf.constant(states), [w[part] for w in weights])
+        before = layer.before(tf.constant(states))
+        found = layer.logits(before, [w[part] for w in layer.weights])
         assert found.dtype == tf.float32
         np.testing.assert_allclose(found, whole[:, part], atol=1e-5)
 
