@@ -44,10 +44,9 @@ def servable(kind):
 @pytest.fixture(scope="module")
 def expected(servable):
     """What one request for all of them gets."""
-    prompts, *options, _ = zip(*REQUESTS, strict=True)
     names = ("seed", "temperature", "max_new_tokens", "top_k", "top_p")
-    inputs = dict(zip(names, map(list, options), strict=True))
-    inputs["prompt"] = [prompt.decode("latin-1") for prompt in prompts]
+    inputs = {name: [getattr(r, name) for r in REQUESTS] for name in names}
+    inputs["prompt"] = [r.prompt.decode("latin-1") for r in REQUESTS]
     return serve_once.ask(servable, "serving_default", inputs)
 
 

@@ -77,7 +77,8 @@ def test_the_policy_has_no_moments_of_adam(options, policy):
 
 def test_the_run_can_be_made_again_from_its_folder(options, policy):
     again = runs.read_options(options.out / "options.json", SftOptions)
-    assert again == options
+    # What `prepare` recorded is part of what the run was.
+    assert again == dataclasses.replace(options, task="headline")
     versions = json.loads((options.out / "versions.json").read_text())
     assert {"python", "tensorflow", "keras", "tf_tokenrl"} <= set(versions)
     assert (policy.max_prompt_tokens, policy.max_new_tokens) == (24, 8)

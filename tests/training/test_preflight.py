@@ -84,9 +84,8 @@ def test_leave_one_out_needs_company():
 def test_a_run_that_learned_nothing_says_so():
     trainer = toy.trainer("gru", "reinforce", reward=toy.Count(worth=0.0))
     before = trainer.policy.get_weights()
-    trainer.fit(toy.EXAMPLES, 1, 4)
     with pytest.raises(TokenRLError, match="gradient was 0 in all 10 steps"):
-        trainer.fit(toy.EXAMPLES, 11, 4)
+        trainer.fit(toy.EXAMPLES, 10, 4)
     for a, b in zip(before, trainer.policy.get_weights(), strict=True):
         assert (a == b).all()
     preflight.check_learned(

@@ -27,10 +27,11 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(self.folder)
 
     def on_train_batch_end(self, batch, logs=None):
-        with self._writer.as_default(step=batch + 1):
-            for name, value in (logs or {}).items():
-                tf.summary.scalar(name, value)
         try:
+            # The writer flushes when it leaves the context, too.
+            with self._writer.as_default(step=batch + 1):
+                for name, value in (logs or {}).items():
+                    tf.summary.scalar(name, value)
             self._writer.flush()
         except tf.errors.OpError as error:
             raise files.unwritable(self.folder, error, files.RESUME) from error

@@ -394,7 +394,7 @@ def _parts(reward: Reward) -> tuple[tuple[float | Schedule, Reward], ...]:
 
 
 def _mix(first: Reward, second: Reward | Callable, sign: float) -> Mixture:
-    if not callable(second):
+    if isinstance(second, Schedule) or not callable(second):
         return NotImplemented
     second = second if isinstance(second, Reward) else Function(second)
     return Mixture(_parts(first) + _parts(sign * second))

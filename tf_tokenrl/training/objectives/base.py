@@ -246,7 +246,8 @@ def score_of(example: Example) -> float:
     Raises:
         TokenRLError: there is none.
     """
-    label = example.key.rpartition(":")[2]
+    _, colon, label = example.key.rpartition(":")
+    label = label if colon else ""  # a key "1" is a number, not a thumb
     try:
         score = JUDGED[label] if label in JUDGED else float(label)
     except ValueError:
